@@ -1,0 +1,91 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let house: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+/// Every target but the three wrappers around C: unmarked pointer code does not build.
+let safe = house + [.strictMemorySafety()]
+
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let jwt = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
+let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+    .testTarget(name: name, dependencies: dependencies + ["TestKit"], resources: resources, swiftSettings: house)
+}
+
+let package = Package(
+    name: "tallyman",
+    platforms: [.macOS(.v26)],
+    products: [.executable(name: "tallyman", targets: ["Tallyman"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CLibMongoC", pkgConfig: "libmongoc-1.0", providers: [.apt(["libmongoc-dev"])]),
+        .target(name: "Runtime", swiftSettings: safe),
+        .target(name: "Cron", swiftSettings: safe),
+        .target(name: "HTTPWire", dependencies: [httpTypes], swiftSettings: safe),
+        .target(name: "Telemetry", dependencies: ["Runtime", log, coreMetrics, metrics], swiftSettings: safe),
+        .target(
+            name: "HTTPServer", dependencies: ["HTTPWire", "Runtime", "Telemetry", log, metrics, lifecycle, httpTypes, collections],
+            swiftSettings: house),
+        .target(name: "Postgres", dependencies: ["CLibPQ", "Runtime", "Telemetry", log, crypto], swiftSettings: house),
+        .target(name: "Mongo", dependencies: ["CLibMongoC", "Runtime", "Telemetry", log], swiftSettings: house),
+        .target(
+            name: "Engine", dependencies: ["Cron", "Postgres", "Runtime", "Telemetry", log, metrics, lifecycle],
+            resources: [.embedInCode("Migrations")], swiftSettings: safe),
+        .target(
+            name: "ProductSync", dependencies: ["Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log, metrics, yams, crypto],
+            swiftSettings: safe),
+        .target(
+            name: "API", dependencies: ["Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto],
+            swiftSettings: safe),
+        .executableTarget(
+            name: "Tallyman",
+            dependencies: [
+                "API", "Cron", "Engine", "HTTPServer", "Mongo", "Postgres", "ProductSync", "Runtime", "Telemetry", log, metrics, lifecycle, jwt,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
+            ],
+            swiftSettings: safe),
+        .target(name: "TestKit", dependencies: ["Runtime"], path: "Tests/TestKit", swiftSettings: house),
+        .executableTarget(
+            name: "MongoStandIn", dependencies: ["TestKit"], path: "Tests/MongoStandIn", swiftSettings: house),
+        tests("RuntimeTests", ["Runtime"]),
+        tests("CronTests", ["Cron"]),
+        tests("HTTPWireTests", ["HTTPWire", httpTypes]),
+        tests("HTTPServerTests", ["HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, log, lifecycle]),
+        tests("PostgresTests", ["Postgres", "Runtime"]),
+        tests("MongoTests", ["Mongo", "Runtime"]),
+        tests("TelemetryTests", ["Telemetry", "Runtime", log, metrics]),
+        tests("EngineTests", ["Engine", "Cron", "Postgres", "Runtime", "Telemetry", log]),
+        tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
+        tests("APITests", ["API", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
+        tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),
+        tests("CrashTests", ["Postgres", "Runtime"]),
+        tests("EndToEndTests", ["Postgres", "Runtime"]),
+        tests("ArchitectureTests", []),
+    ]
+)
