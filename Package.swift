@@ -51,10 +51,10 @@ let package = Package(
         .target(
             name: "HTTPServer", dependencies: ["HTTPWire", "Runtime", "Telemetry", log, metrics, lifecycle, httpTypes, collections],
             swiftSettings: house),
-        .target(name: "Postgres", dependencies: ["CLibPQ", "Runtime", "Telemetry", log, crypto], swiftSettings: house),
+        .target(name: "Postgres", dependencies: ["CLibPQ", "Runtime", "Telemetry", log], swiftSettings: house),
         .target(name: "Mongo", dependencies: ["CLibMongoC", "Runtime", "Telemetry", log], swiftSettings: house),
         .target(
-            name: "Engine", dependencies: ["Cron", "Postgres", "Runtime", "Telemetry", log, metrics, lifecycle],
+            name: "Engine", dependencies: ["Postgres", "Runtime", "Telemetry", log, metrics, lifecycle],
             resources: [.embedInCode("Migrations")], swiftSettings: safe),
         .target(
             name: "ProductSync", dependencies: ["Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log, metrics, yams, crypto],

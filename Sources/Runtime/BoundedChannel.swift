@@ -91,6 +91,21 @@ package final class BoundedChannel<Element: Sendable>: Sendable {
         }
     }
 
+    /// The next element when one is there, without waiting; lets a waiting sender in.
+    @discardableResult
+    package func takeNow() -> Element? {
+        state.withLock { state in
+            guard !state.buffer.isEmpty else { return nil }
+            let element = state.buffer.removeFirst()
+            if !state.senders.isEmpty {
+                let sender = state.senders.removeFirst()
+                state.buffer.append(sender.element)
+                sender.continuation.resume()
+            }
+            return element
+        }
+    }
+
     /// Ends the channel once; later calls change nothing.
     package func finish(throwing failure: (any Error)? = nil) {
         state.withLock { state in

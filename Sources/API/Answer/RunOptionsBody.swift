@@ -1,0 +1,82 @@
+package import Engine
+import Runtime
+
+/// The body of a request that starts a run, checked field by field.
+package enum RunOptionsBody {
+    package static let batchSizeRange = 1...100_000
+    private static let textMax = 200
+
+    /// The options in `body`; an empty body means all defaults.
+    ///
+    /// - Throws: a 400 problem naming the field that is unknown, of the wrong type or out of range.
+    package static func read(_ body: [UInt8], known: Set<RunOptionName>) throws -> RunOptions {
+        guard body.contains(where: { !Self.isSpace($0) }) else { return RunOptions() }
+        let value: JSONValue
+        do {
+            value = try JSONText.parse(body)
+        } catch {
+            throw Problem(
+                .badRequest, status: 400, "The request is not valid", detail: "The body is not a JSON document.")
+        }
+        guard let members = value.object else {
+            throw Problem(
+                .badRequest, status: 400, "The request is not valid", detail: "The body must be a JSON object.")
+        }
+        return try read(members, known: known)
+    }
+
+    private static func read(_ members: [String: JSONValue], known: Set<RunOptionName>) throws -> RunOptions {
+        var options = RunOptions()
+        for (field, value) in members.sorted(by: { $0.key < $1.key }) {
+            guard let name = RunOptionName(rawValue: field), known.contains(name) else {
+                let names = known.map(\.rawValue).sorted().joined(separator: ", ")
+                throw Problem.body(printable(field), "Unknown field \"\(printable(field))\"; known here: \(names).")
+            }
+            if value == .null { continue }
+            switch name {
+            case .dryRun: options.dryRun = try bool(value, field)
+            case .batchSize: options.batchSize = try batchSize(value, field)
+            case .verify: options.verify = try bool(value, field)
+            case .pipeline: options.pipeline = try text(value, field)
+            case .stage: options.stage = try text(value, field)
+            case .since: options.since = try text(value, field)
+            case .until: options.until = try text(value, field)
+            case .date: options.date = try text(value, field)
+            case .startDate: options.startDate = try text(value, field)
+            case .endDate: options.endDate = try text(value, field)
+            case .definition: options.definition = try text(value, field)
+            }
+        }
+        return options
+    }
+
+    private static func bool(_ value: JSONValue, _ field: String) throws -> Bool {
+        guard let bool = value.bool else { throw Problem.body(field, "\"\(field)\" must be true or false.") }
+        return bool
+    }
+
+    private static func batchSize(_ value: JSONValue, _ field: String) throws -> Int {
+        let range = "a whole number from \(batchSizeRange.lowerBound) to \(batchSizeRange.upperBound)"
+        guard let number = value.int, batchSizeRange.contains(number) else {
+            throw Problem.body(field, "\"\(field)\" must be \(range).")
+        }
+        return number
+    }
+
+    private static func text(_ value: JSONValue, _ field: String) throws -> String {
+        guard let text = value.string, !text.isEmpty, text.utf8.count <= textMax else {
+            throw Problem.body(field, "\"\(field)\" must be a text of 1 to \(textMax) bytes.")
+        }
+        return text
+    }
+
+    /// A field name as it may stand in an answer: short, and without control characters.
+    private static func printable(_ field: String) -> String {
+        String(
+            String.UnicodeScalarView(field.unicodeScalars.filter { $0.value >= 0x20 && $0.value != 0x7F }.prefix(64)))
+    }
+
+    private static func isSpace(_ byte: UInt8) -> Bool {
+        byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D
+    }
+}

@@ -1,0 +1,62 @@
+package import Engine
+package import Runtime
+
+/// A job as callers see it.
+package struct JobDescription: Sendable, Equatable {
+    package let name: JobName
+    package let options: Set<RunOptionName>
+
+    package init(name: JobName, options: Set<RunOptionName>) {
+        self.name = name
+        self.options = options
+    }
+}
+
+/// Which runs to list, newest first.
+package struct RunsQuery: Sendable, Equatable {
+    package var job: JobName?
+    package var state: RunState?
+    package var limit: Int
+    /// Runs queued before this one.
+    package var before: RunID?
+
+    package init(job: JobName? = nil, state: RunState? = nil, limit: Int = 20, before: RunID? = nil) {
+        self.job = job
+        self.state = state
+        self.limit = limit
+        self.before = before
+    }
+}
+
+/// What the routes ask of the engine: starting, watching and ending runs.
+package protocol RunsPort: Sendable {
+    var jobs: [JobDescription] { get }
+    /// - Throws: `RunBusy` when the job's lease is held, with the running run's id where it is known.
+    func submit(_ job: JobName, _ options: RunOptions, requestedBy: String) async throws -> RunID
+    /// Returns once the run has ended; cancelling the caller does not cancel the run.
+    func wait(_ id: RunID) async throws -> RunRecord
+    /// False when the run has ended already.
+    func cancel(_ id: RunID, by: String) async throws -> Bool
+    /// Live progress of a run of this process, else nil.
+    func progress(_ id: RunID) -> ProgressSnapshot?
+    func run(_ id: RunID) async throws -> RunRecord?
+    func runs(_ query: RunsQuery) async throws -> [RunRecord]
+    /// The newest ended run that is, or is not, a dry run.
+    func lastRun(_ job: JobName, dryRun: Bool) async throws -> RunRecord?
+    func lastSuccess(_ job: JobName) async throws -> RunRecord?
+}
+
+/// What the routes ask of the scheduler; the answer is the engine's own status as JSON.
+package protocol SchedulerPort: Sendable {
+    func status() async throws -> SchedulerStatus
+    func start(by: String) async throws
+    func stop(by: String) async throws
+}
+
+/// What the routes ask of the dead-letter store.
+package protocol DeadLettersPort: Sendable {
+    func list(job: JobName?, limit: Int, before: String?) async throws -> [JSONValue]
+    /// Marks letters so that the next run tries their records again; returns how many, 0 when there is none.
+    func retry(id: String?, job: JobName?, by: String) async throws -> Int
+    func discard(id: String, by: String) async throws -> Bool
+}

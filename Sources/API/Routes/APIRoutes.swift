@@ -1,0 +1,36 @@
+import Engine
+package import HTTPServer
+import HTTPTypes
+package import Logging
+import Runtime
+
+/// Every route of the daemon, put behind the gate and the edge.
+package enum APIRoutes {
+    /// Bodies we read are small; larger ones are refused before they are read.
+    package static let bodyBytesMax = 65_536
+
+    package static func all(_ ports: APIPorts) -> [APIRoute] {
+        ProbeRoutes(ports: ports).routes + RunRoutes(ports: ports).routes + OperationRoutes(ports: ports).routes
+    }
+
+    /// A router that answers all routes; unknown paths and wrong methods are answered as problems too.
+    package static func router(_ ports: APIPorts, gate: Gate, logger: Logger) -> Router {
+        var router = Router()
+        router.errorResponse = { failure in
+            ServerResponse.problem(Problem.from(failure), requestID: nil)
+        }
+        let edge = Edge(gate: gate, logger: logger)
+        router.middleware = [
+            { request, route, next in try await edge.answer(request, route: route, next: next) }
+        ]
+        for route in all(ports) {
+            let options = RouteOptions(longRunning: route.isLong, bodyMax: bodyBytesMax)
+            router.on(route.method, route.path, options: options) { request, parameters in
+                let caller = try await gate.admit(
+                    request.headers, host: request.host, level: route.access, changes: route.changes)
+                return try await route.handler(APIRequest(request: request, parameters: parameters, caller: caller))
+            }
+        }
+        return router
+    }
+}

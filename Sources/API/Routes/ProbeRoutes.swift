@@ -1,0 +1,100 @@
+import Foundation
+import HTTPServer
+import HTTPTypes
+import Runtime
+
+/// Liveness, readiness, health and metrics.
+struct ProbeRoutes: Sendable {
+    /// How long a database may take to answer a probe.
+    static let answerWithin = Duration.seconds(2)
+    let ports: APIPorts
+
+    var routes: [APIRoute] {
+        var all: [APIRoute] = []
+        for prefix in ["/api/etl", ""] {
+            all.append(APIRoute(.get, "\(prefix)/live", .open) { _ in live() })
+            all.append(APIRoute(.get, "\(prefix)/ready", .open) { _ in try await ready() })
+            all.append(APIRoute(.get, "\(prefix)/health", .open) { _ in try await health() })
+        }
+        all.append(APIRoute(.get, "/metrics", .metrics) { _ in metrics() })
+        return all
+    }
+
+    static let draining = Problem(
+        .notReady, status: 503, "Not ready", detail: "The daemon is stopping.",
+        members: ["reasons": ["draining: the daemon is stopping"]], headers: ["Retry-After": "5"])
+
+    /// Says that the process answers; asks nothing of anybody.
+    private func live() -> ServerResponse {
+        .json(["status": "alive", "timestamp": .string(Timestamp.text(Date()))])
+    }
+
+    private func ready() async throws -> ServerResponse {
+        guard !ports.isDraining() else { throw Self.draining }
+        let reasons = await answers().compactMap { name, result -> String? in
+            if case .failed(let reason) = result { "\(name): \(reason)" } else { nil }
+        }
+        guard reasons.isEmpty else {
+            throw Problem(
+                .notReady, status: 503, "Not ready", detail: reasons.joined(separator: "; "),
+                members: ["ready": false, "reasons": .array(reasons.map { .string($0) })], headers: ["Retry-After": "5"]
+            )
+        }
+        return .json(["status": "ready", "ready": true, "timestamp": .string(Timestamp.text(Date()))])
+    }
+
+    private func health() async throws -> ServerResponse {
+        let results = await answers()
+        var connections: [String: JSONValue] = [:]
+        var reasons: [JSONValue] = []
+        for (name, result) in results {
+            if name != "migrations" { connections[name] = .bool(result.isOK) }
+            if case .failed(let reason) = result { reasons.append(.string("\(name): \(reason)")) }
+        }
+        let draining = ports.isDraining()
+        if draining { reasons.append("draining: the daemon is stopping") }
+        let memory = ports.info.memory()
+        let now = Date()
+        let body: [String: JSONValue] = [
+            "status": reasons.isEmpty ? "healthy" : "unhealthy", "timestamp": .string(Timestamp.text(now)),
+            "service": .string(ports.info.service), "version": .string(ports.info.version),
+            "uptime": .int(Int(now.timeIntervalSince(ports.info.startedAt))), "connections": .object(connections),
+            "memory": ["used": .double(rounded(memory.usedMiB)), "total": .double(rounded(memory.totalMiB))],
+            "reasons": .array(reasons),
+        ]
+        return .json(.object(body), status: reasons.isEmpty ? 200 : 503)
+    }
+
+    private func metrics() -> ServerResponse {
+        ServerResponse(
+            status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+            body: .bytes(Array(ports.metricsText().utf8)))
+    }
+
+    /// All probes at once, each with its deadline, in the order of their names.
+    private func answers() async -> [(String, ProbeResult)] {
+        let probes: [(String, ServiceProbes.Probe?)] = [
+            ("migrations", ports.probes.migrations), ("postgresql", ports.probes.postgresql),
+            ("productMongodb", ports.probes.productMongodb),
+        ]
+        return await withTaskGroup(of: (String, ProbeResult).self) { group in
+            for (name, probe) in probes {
+                guard let probe else { continue }
+                group.addTask { (name, await Self.ask(probe)) }
+            }
+            var results: [(String, ProbeResult)] = []
+            for await result in group { results.append(result) }
+            return results.sorted { $0.0 < $1.0 }
+        }
+    }
+
+    private static func ask(_ probe: @escaping ServiceProbes.Probe) async -> ProbeResult {
+        do {
+            return try await withDeadline(answerWithin, during: "api.probe") { await probe() }
+        } catch {
+            return .failed("no answer within 2 s")
+        }
+    }
+
+    private func rounded(_ number: Double) -> Double { (number * 10).rounded() / 10 }
+}

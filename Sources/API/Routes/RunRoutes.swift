@@ -1,0 +1,162 @@
+import Engine
+import Foundation
+import HTTPServer
+import HTTPTypes
+import Runtime
+
+/// Routes that start, show and end runs.
+struct RunRoutes: Sendable {
+    static let productSync: JobName = "product_sync"
+    let ports: APIPorts
+
+    var routes: [APIRoute] {
+        [
+            APIRoute(.post, "/api/etl/sync", .write, isLong: true) { try await sync($0) },
+            APIRoute(.get, "/api/etl/validate", .read, changes: true, isLong: true) { try await validate($0) },
+            APIRoute(.get, "/api/etl/jobs", .read) { request in
+                try request.allowQuery()
+                return .json(jobsBody())
+            },
+            APIRoute(.post, "/api/etl/jobs/{job}/run", .write, isLong: true) { try await runJob($0) },
+            APIRoute(.get, "/api/etl/runs", .read) { try await list($0) },
+            APIRoute(.get, "/api/etl/runs/{id}", .read) { try await show($0) },
+            APIRoute(.post, "/api/etl/runs/{id}/cancel", .write) { try await cancel($0) },
+        ]
+    }
+
+    private func sync(_ request: APIRequest) async throws -> ServerResponse {
+        try request.checkMediaType()
+        try request.allowQuery()
+        let job = try description(Self.productSync, else: .featureOff("The product sync"))
+        let options = try RunOptionsBody.read(
+            request.request.body, known: job.options.intersection([.dryRun, .batchSize, .verify]))
+        return try await start(job.name, options, request) { .json(SyncAnswer.body($0)) }
+    }
+
+    private func validate(_ request: APIRequest) async throws -> ServerResponse {
+        try request.allowQuery()
+        let job = try description(Self.productSync, else: .featureOff("The product sync"))
+        var options = RunOptions()
+        options.dryRun = true
+        return try await start(job.name, options, request) { .json(ValidationAnswer.body($0)) }
+    }
+
+    private func runJob(_ request: APIRequest) async throws -> ServerResponse {
+        try request.checkMediaType()
+        try request.allowQuery()
+        let known = ports.runs.jobs
+        guard let job = known.first(where: { $0.name.rawValue == request.parameter("job") }) else {
+            throw Problem.jobUnknown(known.map(\.name.rawValue))
+        }
+        let options = try RunOptionsBody.read(request.request.body, known: job.options)
+        return try await start(job.name, options, request) { record in
+            guard job.name != Self.productSync else { return .json(SyncAnswer.body(record)) }
+            return .json([
+                "success": .bool(record.state == .succeeded), "message": .string("Run \(record.state.rawValue)"),
+                "run": RunAnswer.run(record),
+            ])
+        }
+    }
+
+    /// Submits, then waits for the end or answers 202 at once.
+    private func start(
+        _ job: JobName, _ options: RunOptions, _ request: APIRequest,
+        _ render: (RunRecord) -> ServerResponse
+    ) async throws -> ServerResponse {
+        guard !ports.isDraining() else { throw ProbeRoutes.draining }
+        let id: RunID
+        do {
+            id = try await ports.runs.submit(job, options, requestedBy: request.caller.name)
+        } catch let busy as RunBusy {
+            throw Self.busy(busy.running)
+        }
+        guard !request.prefersAsync else { return accepted(id, job) }
+        let record = try await ports.runs.wait(id)
+        if let problem = RunAnswer.problem(record) { throw problem }
+        return render(record)
+    }
+
+    private func accepted(_ id: RunID, _ job: JobName) -> ServerResponse {
+        let location = "/api/etl/runs/\(id)"
+        return .json(
+            [
+                "success": true, "message": "The run has been accepted", "runId": .string(id.description),
+                "job": .string(job.rawValue), "location": .string(location),
+            ],
+            status: 202, headers: [.location: location, .preferenceApplied: "respond-async"])
+    }
+
+    static func busy(_ running: RunID?) -> Problem {
+        var members: [String: JSONValue] = [:]
+        var headers: [String: String] = [:]
+        if let running {
+            members["runId"] = .string(running.description)
+            members["runningRunId"] = .string(running.description)
+            headers["Location"] = "/api/etl/runs/\(running.description)"
+        }
+        return Problem(
+            .runActive, status: 409, "A run is already going",
+            detail: running.map { "Run \($0) of this job is going; wait for it or cancel it." }
+                ?? "A run of this job is going; wait for it or cancel it.",
+            members: members, headers: headers)
+    }
+
+    private func description(_ name: JobName, else problem: Problem) throws -> JobDescription {
+        guard let job = ports.runs.jobs.first(where: { $0.name == name }) else { throw problem }
+        return job
+    }
+
+    private func jobsBody() -> JSONValue {
+        let jobs = ports.runs.jobs.map { job -> JSONValue in
+            [
+                "job": .string(job.name.rawValue),
+                "options": .array(job.options.map(\.rawValue).sorted().map { .string($0) }),
+            ]
+        }
+        return ["success": true, "jobs": .array(jobs)]
+    }
+
+    private func list(_ request: APIRequest) async throws -> ServerResponse {
+        try request.allowQuery("job", "state", "limit", "before")
+        var query = RunsQuery(limit: try request.queryInt("limit", in: 1...200, default: 20))
+        if let job = request.queryValue("job") { query.job = JobName(rawValue: job) }
+        if let state = request.queryValue("state") {
+            guard let known = RunState(rawValue: state) else { throw Problem.query("state", "There is no such state.") }
+            query.state = known
+        }
+        if let before = request.queryValue("before") {
+            guard let id = RunID(before) else { throw Problem.query("before", "\"before\" must be a run id.") }
+            query.before = id
+        }
+        let records = try await ports.runs.runs(query)
+        let next: JSONValue = records.count == query.limit ? (records.last.map { .string($0.id.description) } ?? .null) : .null
+        let runs = records.map { RunAnswer.run($0, progress: ports.runs.progress($0.id)) }
+        return .json(["success": true, "runs": .array(runs), "next": next])
+    }
+
+    private func show(_ request: APIRequest) async throws -> ServerResponse {
+        try request.allowQuery()
+        let record = try await find(request)
+        return .json(["success": true, "run": RunAnswer.run(record, progress: ports.runs.progress(record.id))])
+    }
+
+    private func cancel(_ request: APIRequest) async throws -> ServerResponse {
+        let record = try await find(request)
+        guard try await ports.runs.cancel(record.id, by: request.caller.name) else {
+            throw Problem(
+                .runEnded, status: 409, "The run has ended", detail: "A run that has ended cannot be cancelled.",
+                members: ["runId": .string(record.id.description), "state": .string(record.state.rawValue)])
+        }
+        return .json(
+            ["success": true, "message": "The run is being cancelled", "runId": .string(record.id.description)], status: 202,
+            headers: [.location: "/api/etl/runs/\(record.id.description)"])
+    }
+
+    private func find(_ request: APIRequest) async throws -> RunRecord {
+        let text = request.parameter("id")
+        guard let id = RunID(text), let record = try await ports.runs.run(id) else {
+            throw Problem.runUnknown(text)
+        }
+        return record
+    }
+}

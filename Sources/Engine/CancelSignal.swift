@@ -1,0 +1,56 @@
+import Synchronization
+
+/// Wakes the heartbeat of a run when somebody asks to cancel it.
+final class CancelSignal: Sendable {
+    private struct State {
+        var fired = false
+        var sleeper: CheckedContinuation<Void, Never>?
+    }
+    private let state = Mutex(State())
+
+    func fire() {
+        let sleeper = state.withLock { state in
+            state.fired = true
+            defer { state.sleeper = nil }
+            return state.sleeper
+        }
+        sleeper?.resume()
+    }
+
+    /// True as soon as the signal fired, false after `duration` or when the task is cancelled.
+    func wait(for duration: Duration) async -> Bool {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { try? await Task.sleep(for: duration) }
+            group.addTask { await self.untilFired() }
+            await group.next()
+            group.cancelAll()
+        }
+        return state.withLock { $0.fired }
+    }
+
+    private func untilFired() async {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let resume = state.withLock { state -> Bool in
+                    if state.fired || Task.isCancelled { return true }
+                    state.sleeper = continuation
+                    return false
+                }
+                if resume { continuation.resume() }
+            }
+        } onCancel: {
+            state.withLock { state in
+                defer { state.sleeper = nil }
+                return state.sleeper
+            }?.resume()
+        }
+    }
+}
+
+/// Runs a closing step to its end although the task around it is cancelled.
+enum Uncancelled {
+    static func run(_ body: @escaping @Sendable () async -> Void) async {
+        // A new task does not inherit cancellation; it is awaited here, so it does not outlive its caller.
+        await Task { await body() }.value
+    }
+}

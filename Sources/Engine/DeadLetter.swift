@@ -1,0 +1,98 @@
+package import Postgres
+import Runtime
+import Synchronization
+
+/// A record that could not be written, set aside so that the rest may flow (INV-5).
+package struct DeadLetter: Sendable, Equatable {
+    package let key: String
+    /// Safe to print: never a value.
+    package let reason: String
+    package let kind: String
+    package let columns: [String]
+    /// Digest of the row as it was refused; equal digests are the same unmended record.
+    package let fingerprint: [UInt8]?
+
+    package init(key: String, reason: String, kind: String, columns: [String], fingerprint: [UInt8]?) {
+        self.key = key
+        self.reason = reason
+        self.kind = kind
+        self.columns = columns
+        self.fingerprint = fingerprint
+    }
+}
+
+/// Keeps a run's dead letters in the target; one open letter a key, with its occurrences counted.
+package final class DeadLetterSink: Sendable {
+    /// A run with more bad records than this has a broken mapping, not bad records.
+    package static let runMax = 10_000
+
+    private let job: JobName
+    private let runID: RunID
+    private let pool: PGPool?
+    private let recorded = Mutex(0)
+
+    package init(job: JobName, runID: RunID, pool: PGPool?) {
+        self.job = job
+        self.runID = runID
+        self.pool = pool
+    }
+
+    private func on<Result: Sendable>(
+        _ connection: PGConnection?, _ body: (PGConnection) async throws -> Result
+    ) async throws -> Result? {
+        if let connection { return try await body(connection) }
+        return try await pool?.withConnection(body)
+    }
+
+    /// Records letters, in the caller's transaction when a connection is given. Throws `.tooManyDeadLetters`.
+    package func record(_ letters: [DeadLetter], in connection: PGConnection?) async throws {
+        guard !letters.isEmpty else { return }
+        let total = recorded.withLock { count in
+            count += letters.count
+            return count
+        }
+        guard total <= Self.runMax else {
+            throw TallyError(
+                .tooManyDeadLetters, during: "dead-letters.record", "more than \(Self.runMax) records of this run are bad",
+                remedy: "That many bad records are a broken mapping. Look at `tallyman dead-letters list`.")
+        }
+        _ = try await on(connection) { connection in
+            for letter in letters {
+                _ = try await connection.query(
+                    """
+                    INSERT INTO etl.dead_letters (job, key, kind, reason, columns, fingerprint, run_id)
+                    VALUES ($1, $2, $3, $4, $5, $6, $7)
+                    ON CONFLICT (job, key) WHERE resolved_at IS NULL DO UPDATE SET kind = excluded.kind,
+                        reason = excluded.reason, columns = excluded.columns, fingerprint = excluded.fingerprint,
+                        run_id = excluded.run_id, occurrences = etl.dead_letters.occurrences + 1,
+                        last_seen_at = clock_timestamp()
+                    """,
+                    [
+                        .text(job.rawValue), .text(letter.key), .text(letter.kind), .text(letter.reason),
+                        .textArray(letter.columns), letter.fingerprint.map { .bytea($0) } ?? .null, .uuid(runID.rawValue),
+                    ])
+            }
+        }
+    }
+
+    /// Open letters of the job: key → fingerprint, empty where there is none. At most 100,000.
+    package func openFingerprints(in connection: PGConnection?) async throws -> [String: [UInt8]] {
+        let open = try await on(connection) { connection in
+            try await connection.query(
+                "SELECT key, coalesce(fingerprint, ''::bytea) FROM etl.dead_letters "
+                    + "WHERE job = $1 AND resolved_at IS NULL LIMIT 100000", [.text(job.rawValue)]
+            ).rows.map { (try $0[0].string(), $0[1].bytes ?? []) }
+        }
+        return Dictionary(open ?? [], uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Closes the open letters of keys that arrived after all.
+    package func resolve(keys: [String], in connection: PGConnection?) async throws {
+        guard !keys.isEmpty else { return }
+        _ = try await on(connection) { connection in
+            try await connection.query(
+                "UPDATE etl.dead_letters SET resolved_at = clock_timestamp(), resolution = 'synced' "
+                    + "WHERE job = $1 AND resolved_at IS NULL AND key = ANY ($2)", [.text(job.rawValue), .textArray(keys)])
+        }
+    }
+}

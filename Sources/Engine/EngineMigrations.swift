@@ -1,0 +1,17 @@
+package import Postgres
+
+/// The engine's migrations, compiled into the binary; the same set goes into every target.
+package enum EngineMigrations {
+    /// Every file of the folder, by name; a test compares the list with the folder.
+    package static let files: [(name: String, bytes: [UInt8])] = [
+        ("20261121000100_create_engine.sql", PackageResources._0261121000100_create_engine_sql)
+    ]
+
+    /// Throws `.settingsInvalid` when a compiled file is not in dbmate's form.
+    package static func migrator() throws -> PGMigrator {
+        PGMigrator(
+            migrations: try files.map {
+                try PGMigration(fileName: $0.name, text: String(decoding: $0.bytes, as: UTF8.self))
+            }, schema: "etl")
+    }
+}

@@ -1,0 +1,12 @@
+package import Postgres
+
+/// Something that moves data. The engine lends it schedule, lease, ledger, progress, retries and dead letters.
+package protocol Job: Sendable {
+    var name: JobName { get }
+    /// Options that mean something to this job; any other is refused before a run begins.
+    var knownOptions: Set<RunOptionName> { get }
+    /// Databases that the job writes; each carries the fence of its runs.
+    var targets: [PGPool] { get }
+    /// Does the work. Throws the first error that is not to be retried or quarantined.
+    func run(_ context: RunContext) async throws -> RunSummary
+}

@@ -1,0 +1,142 @@
+import Foundation
+package import Postgres
+import Runtime
+
+/// The history of runs, in the state database.
+package struct Ledger: Sendable {
+    let state: PGPool
+
+    package init(state: PGPool) {
+        self.state = state
+    }
+
+    private static let columns = """
+        id, job, trigger, requested_by, dry_run, state, fence, queued_at, started_at, finished_at, heartbeat_at,
+        progress::text, summary::text, error::text
+        """
+
+    package func run(_ id: RunID) async throws -> RunRecord? {
+        try await query("WHERE id = $1", [.uuid(id.rawValue)]).first
+    }
+
+    /// Newest first, at most `limit`; `before` continues behind a run already seen.
+    package func runs(
+        job: JobName? = nil, state: RunState? = nil, limit: Int = 50, before: RunID? = nil
+    ) async throws -> [RunRecord] {
+        var conditions: [String] = []
+        var values: [PGValue] = []
+        if let job {
+            values.append(.text(job.rawValue))
+            conditions.append("job = $\(values.count)")
+        }
+        if let state {
+            values.append(.text(state.rawValue))
+            conditions.append("state = $\(values.count)")
+        }
+        if let before {
+            values.append(.uuid(before.rawValue))
+            conditions.append("(queued_at, id) < (SELECT queued_at, id FROM etl.runs WHERE id = $\(values.count))")
+        }
+        let filter = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+        return try await query("\(filter) ORDER BY queued_at DESC, id DESC LIMIT \(min(1_000, max(1, limit)))", values)
+    }
+
+    package func lastRun(job: JobName, dryRun: Bool = false) async throws -> RunRecord? {
+        try await query(
+            "WHERE job = $1 AND dry_run = $2 ORDER BY queued_at DESC, id DESC LIMIT 1", [.text(job.rawValue), .bool(dryRun)]
+        ).first
+    }
+
+    package func lastSuccess(job: JobName) async throws -> RunRecord? {
+        try await query(
+            "WHERE job = $1 AND state = 'succeeded' AND NOT dry_run ORDER BY queued_at DESC, id DESC LIMIT 1",
+            [.text(job.rawValue)]
+        ).first
+    }
+
+    private func query(_ tail: String, _ values: [PGValue]) async throws -> [RunRecord] {
+        try await state.withConnection { connection in
+            try await connection.query("SELECT \(Self.columns) FROM etl.runs \(tail)", values).rows.map(Self.record)
+        }
+    }
+
+    private static func record(_ row: PGRow) throws -> RunRecord {
+        func json(_ cell: PGCell) throws -> JSONValue? {
+            cell.isNull ? nil : try JSONDecoder().decode(JSONValue.self, from: Data(try cell.string().utf8))
+        }
+        func date(_ cell: PGCell) throws -> Date? { cell.isNull ? nil : try cell.date() }
+        guard let trigger = RunTrigger(rawValue: try row[2].string()), let state = RunState(rawValue: try row[5].string()) else {
+            throw TallyError(.schemaMismatch, during: "ledger.read", "a run has a state or trigger this version does not know")
+        }
+        return RunRecord(
+            id: RunID(rawValue: try row[0].uuid()), job: JobName(rawValue: try row[1].string()), trigger: trigger,
+            requestedBy: try row[3].string(), dryRun: try row[4].bool(), state: state,
+            fence: row[6].isNull ? nil : try row[6].int64(), queuedAt: try row[7].date(), startedAt: try date(row[8]),
+            finishedAt: try date(row[9]), heartbeatAt: try date(row[10]), progress: try json(row[11]),
+            summary: try json(row[12]),
+            error: row[13].isNull ? nil : try JSONDecoder().decode(RunError.self, from: Data(try row[13].string().utf8)))
+    }
+
+    // MARK: Writing
+
+    func insert(
+        _ id: RunID, _ job: JobName, _ options: RunOptions, trigger: RunTrigger, requestedBy: String, holder: String
+    ) async throws {
+        let text = String(decoding: try JSONEncoder().encode(options), as: UTF8.self)
+        try await change(
+            "INSERT INTO etl.runs (id, job, trigger, requested_by, dry_run, options, state, holder) "
+                + "VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7)",
+            [
+                .uuid(id.rawValue), .text(job.rawValue), .text(trigger.rawValue), .text(requestedBy),
+                .bool(options.dryRun), .json(text), .text(holder),
+            ])
+    }
+
+    /// Moves a run on; a move that the state machine does not know changes nothing and throws.
+    func move(
+        _ id: RunID, to next: RunState, fence: Int64? = nil, progress: JSONValue? = nil, summary: JSONValue? = nil,
+        error: RunError? = nil
+    ) async throws {
+        let from = RunState.allCases.filter { $0.successors.contains(next) }.map(\.rawValue)
+        let errorText = try error.map { String(decoding: try JSONEncoder().encode($0), as: UTF8.self) }
+        let stamp = next == .running ? "started_at" : "finished_at"
+        let moved = try await change(
+            """
+            UPDATE etl.runs SET state = $2, \(stamp) = clock_timestamp(), heartbeat_at = clock_timestamp(),
+                fence = coalesce($3::bigint, fence), progress = coalesce($4::jsonb, progress),
+                summary = coalesce($5::jsonb, summary), error = coalesce($6::jsonb, error)
+            WHERE id = $1 AND state = ANY ($7)
+            """,
+            [
+                .uuid(id.rawValue), .text(next.rawValue), fence.map { .int($0) } ?? .null,
+                progress.map { .json($0.text) } ?? .null, summary.map { .json($0.text) } ?? .null,
+                errorText.map { .json($0) } ?? .null, .textArray(from),
+            ])
+        guard moved == 1 else {
+            throw TallyError(.leaseLost, during: "ledger.move", "run \(id) could not become \(next.rawValue)")
+        }
+    }
+
+    /// Notes that the run lives and how far it is; who asked to cancel it, if anybody.
+    func heartbeat(_ id: RunID, _ progress: JSONValue) async throws -> String? {
+        try await state.withConnection { connection in
+            let result = try await connection.query(
+                "UPDATE etl.runs SET heartbeat_at = clock_timestamp(), progress = $2 WHERE id = $1 "
+                    + "RETURNING coalesce(cancel_requested_by, '')", [.uuid(id.rawValue), .json(progress.text)])
+            let by = try result.rows.first?[0].string() ?? ""
+            return by.isEmpty ? nil : by
+        }
+    }
+
+    /// Asks whichever replica runs it to stop; false when the run is not under way.
+    package func requestCancel(_ id: RunID, by: String) async throws -> Bool {
+        try await change(
+            "UPDATE etl.runs SET cancel_requested_by = $2 WHERE id = $1 AND state IN ('queued', 'running')",
+            [.uuid(id.rawValue), .text(by)]) == 1
+    }
+
+    @discardableResult
+    private func change(_ sql: String, _ values: [PGValue]) async throws -> Int {
+        try await state.withConnection { try await $0.query(sql, values).affectedRows }
+    }
+}

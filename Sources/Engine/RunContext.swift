@@ -1,0 +1,89 @@
+package import Logging
+package import Postgres
+package import Runtime
+import Synchronization
+import Telemetry
+
+/// What the engine lends to one run.
+package final class RunContext: Sendable {
+    package let runID: RunID
+    package let job: JobName
+    package let options: RunOptions
+    /// The run's fencing token; nil in a dry run, which may write nothing.
+    package let fence: Int64?
+    package let logger: Logger
+    package let progress: Progress
+    package let deadLetters: DeadLetterSink
+    package let failpoint: Failpoint
+    private let backoff: Backoff
+    private let retriesCounted = Mutex(0)
+
+    package init(
+        runID: RunID, job: JobName, options: RunOptions, fence: Int64?, logger: Logger, progress: Progress,
+        deadLetters: DeadLetterSink, failpoint: Failpoint = .none, backoff: Backoff = Backoff()
+    ) {
+        self.runID = runID
+        self.job = job
+        self.options = options
+        self.fence = fence
+        self.logger = logger
+        self.progress = progress
+        self.deadLetters = deadLetters
+        self.failpoint = failpoint
+        self.backoff = backoff
+    }
+
+    /// How often something was tried again.
+    package var retries: Int { retriesCounted.withLock { $0 } }
+
+    /// One fenced writing transaction: the fence statement first, then `body`, then COMMIT.
+    ///
+    /// Asynchronous unless `durable`. Throws `.leaseLost` when another run has taken over. In a dry run it throws before
+    /// anything is sent.
+    package func write<Result: Sendable>(
+        on connection: PGConnection, durable: Bool, _ body: (PGConnection) async throws -> Result
+    ) async throws -> Result {
+        guard let fence else {
+            throw TallyError(.permissionDenied, during: "run.write", "a dry run may not write")
+        }
+        let result = try await connection.withTransaction { connection in
+            if !durable { try await connection.execute("SET LOCAL synchronous_commit = off") }
+            let held = try await connection.query(
+                "UPDATE etl.fences SET touched_at = clock_timestamp() WHERE job = $1 AND fence = $2",
+                [.text(job.rawValue), .int(fence)])
+            guard held.affectedRows == 1 else {
+                throw TallyError(.leaseLost, during: "run.write", "another run of \(job) has taken over")
+            }
+            try await failpoint.reach("write.afterFence")
+            let result = try await body(connection)
+            try await failpoint.reach("write.beforeCommit")
+            return result
+        }
+        try await failpoint.reach("write.afterCommit")
+        return result
+    }
+
+    /// Tries again what failed transiently, with backoff; every other error goes through at once.
+    package func retrying<Result: Sendable>(
+        _ stage: StaticString, _ body: () async throws -> Result
+    ) async throws -> Result {
+        var attempt = 0
+        while true {
+            do {
+                return try await body()
+            } catch {
+                try Task.checkCancellation()
+                var random = SystemRandomNumberGenerator()
+                guard let ours = error as? TallyError, ours.kind.disposition == .retry,
+                    let delay = backoff.delay(attempt: attempt, using: &random)
+                else { throw error }
+                attempt += 1
+                retriesCounted.withLock { $0 += 1 }
+                logger.event(
+                    .warning, "tried again after a transient failure",
+                    [.stage: "\(stage)", .kind: ours.kind.rawValue, .attempt: "\(attempt)", .runID: "\(runID)"])
+                try await Task.sleep(for: delay)
+            }
+        }
+    }
+}

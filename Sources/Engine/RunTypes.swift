@@ -1,0 +1,128 @@
+package import Foundation
+package import Runtime
+
+/// A job's name: lower case with underscores, as operators type it.
+package struct JobName: RawRepresentable, Hashable, Sendable, Codable, ExpressibleByStringLiteral, CustomStringConvertible {
+    package let rawValue: String
+    package init(rawValue: String) { self.rawValue = rawValue }
+    package init(stringLiteral value: String) { rawValue = value }
+    package var description: String { rawValue }
+}
+
+/// Identifies one run in the ledger.
+package struct RunID: RawRepresentable, Hashable, Sendable, Codable, CustomStringConvertible {
+    package let rawValue: UUID
+    package init(rawValue: UUID) { self.rawValue = rawValue }
+    package init() { rawValue = UUID() }
+    package init?(_ text: String) {
+        guard let uuid = UUID(uuidString: text) else { return nil }
+        rawValue = uuid
+    }
+    package var description: String { rawValue.uuidString.lowercased() }
+}
+
+/// What asked for a run.
+package enum RunTrigger: String, Sendable, Codable, CaseIterable { case schedule, api, cli }
+
+package enum RunState: String, Sendable, Codable, CaseIterable {
+    case queued, running, succeeded, partial, failed, cancelled, interrupted, skipped
+
+    package var isFinal: Bool { self != .queued && self != .running }
+
+    /// The states that may follow this one.
+    package var successors: Set<RunState> {
+        switch self {
+        case .queued: [.running, .skipped, .cancelled, .failed]
+        case .running: [.succeeded, .partial, .failed, .cancelled, .interrupted]
+        case .succeeded, .partial, .failed, .cancelled, .interrupted, .skipped: []
+        }
+    }
+}
+
+/// The options that some job knows.
+package enum RunOptionName: String, Sendable, CaseIterable {
+    case dryRun, batchSize, verify, pipeline, stage, since, until, date, startDate, endDate, definition
+}
+
+/// What a run was asked to do, beyond its job's settings.
+package struct RunOptions: Sendable, Equatable, Codable {
+    package var dryRun: Bool
+    /// Rows: 1…100,000.
+    package var batchSize: Int?
+    package var verify: Bool?
+    package var pipeline: String?
+    package var stage: String?
+    package var since: String?
+    package var until: String?
+    package var date: String?
+    package var startDate: String?
+    package var endDate: String?
+    package var definition: String?
+
+    package init(dryRun: Bool = false, batchSize: Int? = nil, verify: Bool? = nil) {
+        self.dryRun = dryRun
+        self.batchSize = batchSize
+        self.verify = verify
+    }
+}
+
+/// Which check a success rests on (INV-11).
+package enum Proof: String, Sendable, Codable {
+    case commandTags = "command-tags"
+    case fullCompare = "full-compare"
+    case compareOnly = "compare-only"
+}
+
+/// What a job says at its end.
+package struct RunSummary: Sendable {
+    package let counts: [String: Int]
+    package let details: JSONValue
+    package let deadLetters: Int
+    package let proof: Proof
+
+    package init(counts: [String: Int], details: JSONValue, deadLetters: Int, proof: Proof) {
+        self.counts = counts
+        self.details = details
+        self.deadLetters = deadLetters
+        self.proof = proof
+    }
+}
+
+/// A failure as the ledger keeps it.
+package struct RunError: Sendable, Equatable, Codable {
+    package let kind: String
+    package let stage: String
+    package let summary: String
+    package let remedy: String?
+
+    package init(_ error: TallyError) {
+        kind = error.kind.rawValue
+        stage = error.stage
+        summary = error.summary
+        remedy = error.remedy
+    }
+}
+
+/// One row of the ledger.
+package struct RunRecord: Sendable {
+    package let id: RunID
+    package let job: JobName
+    package let trigger: RunTrigger
+    package let requestedBy: String
+    package let dryRun: Bool
+    package let state: RunState
+    package let fence: Int64?
+    package let queuedAt: Date
+    package let startedAt: Date?
+    package let finishedAt: Date?
+    package let heartbeatAt: Date?
+    package let progress: JSONValue?
+    package let summary: JSONValue?
+    package let error: RunError?
+}
+
+/// A run of the job is under way somewhere; nothing was started.
+package struct RunBusy: Error, Sendable, Equatable {
+    package let job: JobName
+    package let running: RunID?
+}

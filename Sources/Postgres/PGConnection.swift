@@ -1,0 +1,298 @@
+import CLibPQ
+import Dispatch
+import Foundation
+import Runtime
+import Synchronization
+
+/// How a transaction sees others.
+package enum PGIsolation: String, Sendable {
+    case readCommitted = "READ COMMITTED"
+    case repeatableRead = "REPEATABLE READ"
+    case serializable = "SERIALIZABLE"
+}
+
+/// One session with a server: a libpq connection owned by this actor's own queue.
+///
+/// Calls block that queue's thread, never one of the cooperative pool. Cancelling the calling task sends the server a
+/// cancel request. After a lost connection `isBroken` is true and every call throws `.targetUnreachable`.
+package actor PGConnection {
+    private let executor: QueueExecutor
+    nonisolated let handle: PGHandle
+    package nonisolated let backendPID: Int32
+    package nonisolated let serverVersion: Int
+    private let broken = Mutex(false)
+
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+    package nonisolated var isBroken: Bool { broken.withLock { $0 } }
+
+    private init(executor: QueueExecutor, handle: PGHandle) {
+        self.executor = executor
+        self.handle = handle
+        backendPID = PQbackendPID(handle.pointer)
+        serverVersion = Int(PQserverVersion(handle.pointer))
+    }
+
+    /// Opens a session within the settings' connect timeout.
+    ///
+    /// Throws `.targetUnreachable`, or `.credentialsRejected` when the server refuses the login.
+    package static func connect(_ settings: PGSettings) async throws -> PGConnection {
+        let executor = QueueExecutor(label: "tallyman.postgres")
+        let handle: PGHandle = try await withCheckedThrowingContinuation { continuation in
+            executor.queue.async {
+                continuation.resume(with: Result { try PGHandle.open(settings) })
+            }
+        }
+        let connection = PGConnection(executor: executor, handle: handle)
+        try await connection.prepareSession(settings)
+        return connection
+    }
+
+    private func prepareSession(_ settings: PGSettings) throws {
+        var statements = ["SET client_min_messages = warning", "SET idle_in_transaction_session_timeout = '60s'"]
+        if serverVersion >= 140_000 { statements.append("SET client_connection_check_interval = '5s'") }
+        if let limit = settings.statementTimeout { statements.append("SET statement_timeout = \(limit.milliseconds)") }
+        if let limit = settings.lockTimeout { statements.append("SET lock_timeout = \(limit.milliseconds)") }
+        if settings.readOnly { statements.append("SET default_transaction_read_only = on") }
+        for (name, value) in settings.extra.sorted(by: { $0.key < $1.key }) {
+            statements.append("SET \(PGIdentifier.quote(name)) = \(PGIdentifier.quoteLiteral(value))")
+        }
+        _ = try finish(PQexec(handle.pointer, statements.joined(separator: "; ")), during: "postgres.session")
+    }
+
+    /// Runs one statement with bound values; results come in binary.
+    package func query(_ sql: String, _ parameters: [PGValue] = []) async throws -> PGResult {
+        try await cancellable {
+            let bound = parameters.map(\.bound)
+            let result = bound.withPointers { types, values, lengths, formats in
+                PQexecParams(handle.pointer, sql, Int32(bound.count), types, values, lengths, formats, 1)
+            }
+            return try finish(result, during: "postgres.query")
+        }
+    }
+
+    /// Runs several statements by the simple protocol; their rows are dropped.
+    package func execute(_ sql: String) async throws {
+        try await cancellable { _ = try finish(PQexec(handle.pointer, sql), during: "postgres.execute") }
+    }
+
+    package func begin(readOnly: Bool = false, isolation: PGIsolation = .readCommitted) async throws {
+        try await execute("BEGIN ISOLATION LEVEL \(isolation.rawValue)\(readOnly ? " READ ONLY" : "")")
+    }
+
+    package func commit() async throws {
+        let result = try await query("COMMIT")
+        // A failed transaction answers COMMIT with ROLLBACK and no error.
+        guard result.commandTag == "COMMIT" else {
+            throw TallyError(.transactionConflict, during: "postgres.commit", "the transaction had failed and was rolled back")
+        }
+    }
+
+    package func rollback() async throws {
+        _ = try finish(PQexec(handle.pointer, "ROLLBACK"), during: "postgres.rollback")
+    }
+
+    package var inTransaction: Bool { PQtransactionStatus(handle.pointer) != PQTRANS_IDLE }
+
+    /// Begins a transaction, runs `body`, commits; rolls back when `body` throws.
+    package nonisolated func withTransaction<Result: Sendable>(
+        isolation: PGIsolation = .readCommitted, readOnly: Bool = false,
+        _ body: (PGConnection) async throws -> Result
+    ) async throws -> Result {
+        try await begin(readOnly: readOnly, isolation: isolation)
+        do {
+            let result = try await body(self)
+            try await commit()
+            return result
+        } catch {
+            await abandon()
+            throw error
+        }
+    }
+
+    /// Brings the session back to idle, whatever it was doing; marks it broken when that fails.
+    package func abandon() async {
+        switch PQtransactionStatus(handle.pointer) {
+        case PQTRANS_IDLE: return
+        case PQTRANS_ACTIVE: drain()
+        default: break
+        }
+        if PQtransactionStatus(handle.pointer) != PQTRANS_IDLE, (try? await rollback()) == nil { markBroken() }
+    }
+
+    private func drain() {
+        handle.cancel()
+        while let result = PQgetResult(handle.pointer) {
+            let status = PQresultStatus(result)
+            PQclear(result)
+            if status == PGRES_COPY_IN { PQputCopyEnd(handle.pointer, "abandoned") }
+            if status == PGRES_COPY_OUT {
+                var buffer: UnsafeMutablePointer<CChar>?
+                while PQgetCopyData(handle.pointer, &buffer, 0) > 0 {
+                    PQfreemem(buffer)
+                    buffer = nil
+                }
+            }
+            if PQstatus(handle.pointer) != CONNECTION_OK { break }
+        }
+        if PQstatus(handle.pointer) != CONNECTION_OK { markBroken() }
+    }
+
+    /// Whether the server has not hung up on this idle session; costs no round trip.
+    func isAlive() -> Bool {
+        guard PQstatus(handle.pointer) == CONNECTION_OK else { return false }
+        var descriptor = pollfd(fd: PQsocket(handle.pointer), events: Int16(POLLIN), revents: 0)
+        // An idle session has nothing to read but a notice or the end of the connection.
+        if poll(&descriptor, 1, 0) > 0 { return PQconsumeInput(handle.pointer) == 1 }
+        return true
+    }
+
+    func markBroken() { broken.withLock { $0 = true } }
+
+    /// Runs blocking driver calls; cancelling the task asks the server to stop what it does.
+    private func cancellable<Result>(_ body: () throws -> Result) async throws -> Result {
+        try Task.checkCancellation()
+        return try await withTaskCancellationHandler {
+            try body()
+        } onCancel: {
+            handle.cancelElsewhere()
+        }
+    }
+
+    /// Turns a libpq result into ours or into an error, and frees it.
+    func finish(_ result: OpaquePointer?, during stage: StaticString) throws -> PGResult {
+        guard let result else {
+            markBroken()
+            throw handle.connectionError(during: stage)
+        }
+        defer { PQclear(result) }
+        switch PQresultStatus(result) {
+        case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_EMPTY_QUERY: return PGResult(reading: result)
+        case PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH:
+            return PGResult(rows: [], commandTag: "COPY", affectedRows: 0, columns: [])
+        default:
+            if PQstatus(handle.pointer) != CONNECTION_OK { markBroken() }
+            throw PGServerError.error(from: result, connectionLost: isBroken, during: stage)
+        }
+    }
+
+    package func close() {
+        markBroken()
+        handle.close()
+    }
+
+    // MARK: COPY
+
+    private var copyHeaderPending = false
+
+    /// Starts `COPY … TO STDOUT (FORMAT binary)`.
+    package func copyOutStart(_ sql: String) async throws {
+        try await cancellable { _ = try finish(PQexec(handle.pointer, sql), during: "postgres.copyOut") }
+        copyHeaderPending = true
+    }
+
+    /// The next rows, as raw COPY BINARY tuples; nil at the end, when the session is idle again.
+    package func copyOutNext(maxBytes: Int = 1 << 18, maxRows: Int = 8_192) async throws -> PGCopyChunk? {
+        try await cancellable {
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(maxBytes + 1_024)
+            var starts: [Int32] = []
+            while bytes.count < maxBytes, starts.count < maxRows {
+                var buffer: UnsafeMutablePointer<CChar>?
+                let length = Int(PQgetCopyData(handle.pointer, &buffer, 0))
+                if length == -1 {
+                    try endCopyOut()
+                    return starts.isEmpty ? nil : PGCopyChunk(bytes: bytes, rowStarts: starts)
+                }
+                guard length >= 0, let buffer else {
+                    if PQstatus(handle.pointer) != CONNECTION_OK { markBroken() }
+                    throw handle.connectionError(during: "postgres.copyOut")
+                }
+                defer { PQfreemem(buffer) }
+                let raw = UnsafeRawBufferPointer(start: buffer, count: length)
+                var from = 0
+                if copyHeaderPending {
+                    // Signature (11 bytes), flags, length of the header extension and the extension itself.
+                    guard length >= 19 else { throw handle.connectionError(during: "postgres.copyOut") }
+                    from = 19 + Int(Int32(bigEndian: raw.loadUnaligned(fromByteOffset: 15, as: Int32.self)))
+                    copyHeaderPending = false
+                }
+                guard length - from > 2 else { continue }
+                starts.append(Int32(bytes.count))
+                bytes.append(contentsOf: raw[from...])
+            }
+            return PGCopyChunk(bytes: bytes, rowStarts: starts)
+        }
+    }
+
+    private func endCopyOut() throws {
+        var failure: (any Error)?
+        while let result = PQgetResult(handle.pointer) {
+            do { _ = try finish(result, during: "postgres.copyOut") } catch { failure = error }
+        }
+        if let failure { throw failure }
+    }
+
+    package func copyOutCancel() async { drain() }
+
+    /// Starts `COPY … FROM STDIN (FORMAT binary)`; header and trailer are written here.
+    package func copyInStart(_ sql: String) async throws {
+        try await cancellable {
+            _ = try finish(PQexec(handle.pointer, sql), during: "postgres.copyIn")
+            try put(Array("PGCOPY\n".utf8) + [0xFF, 0x0D, 0x0A, 0x00] + [UInt8](repeating: 0, count: 8))
+        }
+    }
+
+    /// Sends whole or partial COPY BINARY tuples; blocks while the server is behind.
+    package func copyInSend(_ bytes: [UInt8]) async throws {
+        try await cancellable { try put(bytes) }
+    }
+
+    private func put(_ bytes: [UInt8]) throws {
+        let sent = bytes.withUnsafeBytes { raw -> Int32 in
+            PQputCopyData(handle.pointer, raw.bindMemory(to: CChar.self).baseAddress, Int32(raw.count))
+        }
+        guard sent == 1 else {
+            if PQstatus(handle.pointer) != CONNECTION_OK { markBroken() }
+            throw handle.connectionError(during: "postgres.copyIn")
+        }
+    }
+
+    /// Ends the COPY; the number of rows that the server's command tag confirms.
+    package func copyInFinish() async throws -> Int {
+        try await cancellable {
+            try put([0xFF, 0xFF])
+            guard PQputCopyEnd(handle.pointer, nil) == 1 else {
+                markBroken()
+                throw handle.connectionError(during: "postgres.copyIn")
+            }
+            var rows = 0
+            var failure: (any Error)?
+            while let result = PQgetResult(handle.pointer) {
+                do { rows = try finish(result, during: "postgres.copyIn").affectedRows } catch { failure = error }
+            }
+            if let failure { throw failure }
+            return rows
+        }
+    }
+
+    package func copyInAbort(_ reason: String) async {
+        PQputCopyEnd(handle.pointer, reason)
+        while let result = PQgetResult(handle.pointer) { PQclear(result) }
+    }
+}
+
+/// A run of rows as COPY BINARY tuples, one behind the other.
+package struct PGCopyChunk: Sendable {
+    package var bytes: [UInt8]
+    /// Where each row begins in `bytes`.
+    package var rowStarts: [Int32]
+
+    package init(bytes: [UInt8], rowStarts: [Int32]) {
+        self.bytes = bytes
+        self.rowStarts = rowStarts
+    }
+}
+
+extension Duration {
+    var milliseconds: Int64 { components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000 }
+}

@@ -1,0 +1,104 @@
+import Runtime
+import Synchronization
+
+/// At most `maxConnections` sessions, lent for the length of a closure.
+///
+/// A session that broke is dropped; one that comes back in a transaction is rolled back first. An idle session that
+/// turns out dead is replaced once without the caller noticing.
+package final class PGPool: Sendable {
+    package struct Stats: Sendable, Equatable {
+        package let open: Int
+        package let idle: Int
+        package let waiting: Int
+    }
+
+    private struct State {
+        var idle: [PGConnection] = []
+        var lent = 0
+        var waiting = 0
+        var closed = false
+    }
+
+    package let settings: PGSettings
+    package let maxConnections: Int
+    private let acquireTimeout: Duration
+    private let slots: BoundedChannel<Void>
+    private let state = Mutex(State())
+
+    package init(_ settings: PGSettings, maxConnections: Int = 4, acquireTimeout: Duration = .seconds(10)) {
+        self.settings = settings
+        self.maxConnections = max(1, maxConnections)
+        self.acquireTimeout = acquireTimeout
+        slots = BoundedChannel(capacity: max(1, maxConnections))
+    }
+
+    package var stats: Stats {
+        state.withLock { Stats(open: $0.idle.count + $0.lent, idle: $0.idle.count, waiting: $0.waiting) }
+    }
+
+    /// Lends a session to `body`. Throws `.serverBusy` when none came free within the acquire timeout.
+    package func withConnection<Result: Sendable>(
+        _ body: (PGConnection) async throws -> Result
+    ) async throws -> Result {
+        try await occupySlot()
+        let connection: PGConnection
+        do {
+            connection = try await take()
+        } catch {
+            slots.takeNow()
+            throw error
+        }
+        state.withLock { $0.lent += 1 }
+        do {
+            let result = try await body(connection)
+            await give(back: connection)
+            return result
+        } catch {
+            await give(back: connection)
+            throw error
+        }
+    }
+
+    private func occupySlot() async throws {
+        state.withLock { $0.waiting += 1 }
+        defer { state.withLock { $0.waiting -= 1 } }
+        let slots = slots
+        do {
+            try await withDeadline(acquireTimeout, during: "postgres.pool") { try await slots.send(()) }
+        } catch let error as TallyError where error.kind == .deadlineExceeded {
+            throw TallyError(
+                .serverBusy, during: "postgres.pool",
+                "no connection to \(settings.databaseLabel) came free within \(acquireTimeout)", cause: error)
+        }
+    }
+
+    private func take() async throws -> PGConnection {
+        while let connection = state.withLock({ $0.idle.popLast() }) {
+            if !connection.isBroken, await connection.isAlive() { return connection }
+            await connection.close()
+        }
+        return try await PGConnection.connect(settings)
+    }
+
+    /// Not cancellable: a session given back half-way would be lost to the pool.
+    private func give(back connection: PGConnection) async {
+        await connection.abandon()
+        let keep = state.withLock { state -> Bool in
+            state.lent -= 1
+            guard !connection.isBroken, !state.closed else { return false }
+            state.idle.append(connection)
+            return true
+        }
+        if !keep { await connection.close() }
+        slots.takeNow()
+    }
+
+    package func close() async {
+        let idle = state.withLock { state -> [PGConnection] in
+            defer { state.idle = [] }
+            state.closed = true
+            return state.idle
+        }
+        for connection in idle { await connection.close() }
+    }
+}

@@ -1,0 +1,35 @@
+package import Runtime
+
+/// How to reach a server and what every session of ours is told at its start.
+package struct PGSettings: Sendable {
+    package let url: Secret<String>
+    package let applicationName: String
+    package let connectTimeout: Duration
+    package let statementTimeout: Duration?
+    package let lockTimeout: Duration?
+    package let readOnly: Bool
+    package let extra: [String: String]
+
+    package init(
+        url: Secret<String>, applicationName: String, connectTimeout: Duration = .seconds(5),
+        statementTimeout: Duration? = nil, lockTimeout: Duration? = nil, readOnly: Bool = false,
+        extra: [String: String] = [:]
+    ) {
+        self.url = url
+        self.applicationName = applicationName
+        self.connectTimeout = connectTimeout
+        self.statementTimeout = statementTimeout
+        self.lockTimeout = lockTimeout
+        self.readOnly = readOnly
+        self.extra = extra
+    }
+
+    /// Host and database without credentials, for people.
+    package var databaseLabel: String {
+        url.expose { text in
+            let rest = text.split(separator: "@").last.map(String.init) ?? text
+            let bare = rest.split(separator: "?").first.map(String.init) ?? rest
+            return bare.hasPrefix("postgres") ? String(bare.drop { $0 != ":" }.dropFirst(3)) : bare
+        }
+    }
+}

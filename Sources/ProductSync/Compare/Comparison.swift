@@ -1,0 +1,170 @@
+package import Engine
+import Mongo
+import Postgres
+import Runtime
+
+/// Walks both sides once and hands what it finds to `deliver`, in stretches of bounded size.
+///
+/// Where both sides prove to sort alike, two streams are merged; where they cannot, each page's keys are looked up on
+/// the other side, both ways.
+package struct Comparison: Sendable {
+    let source: SourceReader
+    let target: TargetReader
+    let keyed: KeyedComparison
+    let plan: ColumnPlan
+    let context: RunContext
+    let collectsUnchangedKeys: Bool
+
+    /// Rows read on each side.
+    package struct Totals: Sendable, Equatable {
+        package var source = 0
+        package var target = 0
+        package var unkeyable: [SourcePage.Unkeyable] = []
+        package var mergedStreams = true
+    }
+
+    /// Findings travel on when they hold this many bytes.
+    static let findingsBytesMax = 1 << 20
+
+    package init(
+        source: SourceReader, target: TargetReader, plan: ColumnPlan, context: RunContext,
+        collectsUnchangedKeys: Bool
+    ) {
+        self.source = source
+        self.target = target
+        self.plan = plan
+        self.context = context
+        self.collectsUnchangedKeys = collectsUnchangedKeys
+        keyed = KeyedComparison(source: source, target: target, plan: plan)
+    }
+
+    package func run(_ deliver: @Sendable (Findings) async throws -> Void) async throws -> Totals {
+        let brackets = try await source.brackets()
+        if brackets.count <= 1 {
+            let order = brackets.first.map { plan.key.order(with: $0) } ?? .bytes(.all)
+            if let order { return try await merge(brackets, order, deliver) }
+        }
+        return try await lookUp(brackets, deliver)
+    }
+
+    // MARK: Merge
+
+    private func merge(
+        _ brackets: [IDBracket], _ order: SyncKey.Order, _ deliver: @Sendable (Findings) async throws -> Void
+    ) async throws -> Totals {
+        let pages = BoundedChannel<SourcePage>(capacity: 2)
+        let chunks = BoundedChannel<PGCopyChunk>(capacity: 2)
+        let source = source
+        let target = target
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                try await Self.feeding(pages) { try await source.readPages(brackets) { try await pages.send($0) } }
+            }
+            group.addTask {
+                try await Self.feeding(chunks) { try await target.stream { try await chunks.send($0) } }
+            }
+            defer { group.cancelAll() }
+            let totals = try await mergeLoop(pages, chunks, order, deliver)
+            try await group.waitForAll()
+            return totals
+        }
+    }
+
+    /// Ends the channel however the reading ends, so that the merge never waits for a reader that is gone.
+    private static func feeding<Element>(
+        _ channel: BoundedChannel<Element>, _ read: () async throws -> Void
+    ) async throws {
+        do {
+            try await read()
+            channel.finish()
+        } catch {
+            channel.finish(throwing: error)
+            throw error
+        }
+    }
+
+    private func mergeLoop(
+        _ pages: BoundedChannel<SourcePage>, _ chunks: BoundedChannel<PGCopyChunk>, _ order: SyncKey.Order,
+        _ deliver: @Sendable (Findings) async throws -> Void
+    ) async throws -> Totals {
+        var step = MergeStep(plan: plan, order: order, collectsUnchangedKeys: collectsUnchangedKeys)
+        var totals = Totals()
+        var findings = Findings()
+        var page = try await pages.receive()
+        note(page, &totals)
+        var chunk = try await chunks.receive()
+        totals.target += chunk?.rowStarts.count ?? 0
+        var row = 0
+        var chunkRow = 0
+        while page != nil || chunk != nil {
+            let before = row + chunkRow
+            try step.run(source: page, sourceRow: &row, target: chunk, targetRow: &chunkRow, into: &findings)
+            context.progress.add(compared: row + chunkRow - before)
+            if findings.bytes >= Self.findingsBytesMax || findings.unchangedKeys.count > 10_000 {
+                try await deliver(findings)
+                findings = Findings()
+            }
+            if let current = page, row >= current.rows.count {
+                page = try await pages.receive()
+                row = 0
+                note(page, &totals)
+            }
+            if let current = chunk, chunkRow >= current.rowStarts.count {
+                chunk = try await chunks.receive()
+                chunkRow = 0
+                totals.target += chunk?.rowStarts.count ?? 0
+            }
+        }
+        if !findings.isEmpty { try await deliver(findings) }
+        return totals
+    }
+
+    private func note(_ page: SourcePage?, _ totals: inout Totals) {
+        guard let page else { return }
+        totals.source += page.documents
+        totals.unkeyable += page.unkeyable.prefix(max(0, 10_000 - totals.unkeyable.count))
+        context.progress.add(read: page.documents)
+    }
+
+    // MARK: Lookup
+
+    private func lookUp(
+        _ brackets: [IDBracket], _ deliver: @Sendable (Findings) async throws -> Void
+    ) async throws -> Totals {
+        var totals = Totals()
+        totals.mergedStreams = false
+        try await source.readPages(brackets) { page in
+            note(page, &totals)
+            let findings = try await keyed.page(page)
+            context.progress.add(compared: page.rows.count)
+            try await deliver(findings)
+        }
+        let chunks = BoundedChannel<PGCopyChunk>(capacity: 2)
+        let target = target
+        totals.target = try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await Self.feeding(chunks) { try await target.stream { try await chunks.send($0) } } }
+            defer { group.cancelAll() }
+            var rows = 0
+            while let chunk = try await chunks.receive() {
+                rows += chunk.rowStarts.count
+                try await deliver(try await orphans(of: chunk))
+            }
+            try await group.waitForAll()
+            return rows
+        }
+        return totals
+    }
+
+    private func orphans(of chunk: PGCopyChunk) async throws -> Findings {
+        let keys = chunk.rowStarts.map { start in
+            Array(chunk.bytes[RowImage.key(chunk.bytes.span, at: Int(start))])
+        }
+        let absent = try await keyed.absent(keys)
+        var findings = Findings()
+        for (row, key) in keys.enumerated() where absent.contains(key) {
+            findings.orphaned.append(chunk.bytes.span, chunk.range(row))
+        }
+        context.progress.add(compared: keys.count)
+        return findings
+    }
+}

@@ -1,0 +1,101 @@
+import Engine
+import Mongo
+import Postgres
+import Runtime
+
+/// Compares given keys by looking them up on both sides; what the merge cannot settle is settled here.
+///
+/// Used to look again at a difference before it is reported or repaired, and for collections whose `_id` types share
+/// no order with the target's key.
+package struct KeyedComparison: Sendable {
+    let source: SourceReader
+    let target: TargetReader
+    let plan: ColumnPlan
+
+    package init(source: SourceReader, target: TargetReader, plan: ColumnPlan) {
+        self.source = source
+        self.target = target
+        self.plan = plan
+    }
+
+    /// Keys looked up in one query.
+    static let keysMax = 1_000
+
+    /// Reads both sides again for `keys` and classifies each as it stands now.
+    ///
+    /// The source is read first: a product that arrives on both sides in between shows up as a target row whose
+    /// document was not seen, and is left to the next run only if it is still unseen.
+    package func again(_ keys: [[UInt8]]) async throws -> Findings {
+        var findings = Findings()
+        for start in stride(from: 0, to: keys.count, by: Self.keysMax) {
+            let part = Array(keys[start..<min(keys.count, start + Self.keysMax)])
+            let documents = try await documents(part)
+            let rows = try await target.rows(part)
+            for key in part { classify(key, documents[key], rows[key], into: &findings) }
+        }
+        return findings
+    }
+
+    /// A page of the source against the target's rows of the same keys.
+    package func page(_ page: SourcePage) async throws -> Findings {
+        var findings = Findings()
+        var keys: [[UInt8]] = []
+        for row in 0..<page.rows.count { keys.append(Array(page.rows.key(row))) }
+        for start in stride(from: 0, to: keys.count, by: Self.keysMax) {
+            let part = Array(keys[start..<min(keys.count, start + Self.keysMax)])
+            let rows = try await target.rows(part)
+            for (offset, key) in part.enumerated() {
+                let row = start + offset
+                let document = page.rejections[row].map { Document.rejected($0) } ?? .image(page.rows.image(row))
+                classify(key, document, rows[key], into: &findings)
+            }
+        }
+        return findings
+    }
+
+    /// The keys among `keys` that no document has.
+    package func absent(_ keys: [[UInt8]]) async throws -> Set<[UInt8]> {
+        var absent: Set<[UInt8]> = []
+        for start in stride(from: 0, to: keys.count, by: Self.keysMax) {
+            let part = Array(keys[start..<min(keys.count, start + Self.keysMax)])
+            let documents = try await documents(part)
+            absent.formUnion(part.filter { documents[$0] == nil })
+        }
+        return absent
+    }
+
+    private enum Document {
+        case image([UInt8])
+        case rejected(FieldRejection)
+    }
+
+    private func documents(_ keys: [[UInt8]]) async throws -> [[UInt8]: Document] {
+        var ids: [IDValue] = []
+        for key in keys { plan.key.appendCandidates(key, to: &ids) }
+        let page = try await source.documents(ids)
+        var found: [[UInt8]: Document] = [:]
+        for row in 0..<page.rows.count {
+            let key = Array(page.rows.key(row))
+            found[key] = page.rejections[row].map { .rejected($0) } ?? .image(page.rows.image(row))
+        }
+        return found
+    }
+
+    private func classify(_ key: [UInt8], _ document: Document?, _ row: [UInt8]?, into findings: inout Findings) {
+        switch (document, row) {
+        case (.rejected(let rejection), _):
+            findings.rejected.append(.init(key: plan.key.text(key), rejection: rejection))
+        case (.image(let image), nil): findings.missing.append(image)
+        case (.image(let image), let row?):
+            if MergeStep.same(image.span, 0..<image.count, row.span, 0..<row.count, plan) {
+                findings.unchanged += 1
+                findings.unchangedKeys.append(key)
+            } else {
+                findings.staleSource.append(image)
+                findings.staleTarget.append(row)
+            }
+        case (nil, let row?): findings.orphaned.append(row)
+        case (nil, nil): break
+        }
+    }
+}

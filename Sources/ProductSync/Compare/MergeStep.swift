@@ -1,0 +1,178 @@
+package import Postgres
+import Runtime
+
+/// What a stretch of the merge found.
+package struct Findings: Sendable {
+    package var missing = RowBatch()
+    /// Source images of rows that differ, and beside each the target's.
+    package var staleSource = RowBatch()
+    package var staleTarget = RowBatch()
+    /// Target images of rows that no document has.
+    package var orphaned = RowBatch()
+    package var rejected: [Rejected] = []
+    package var unchanged = 0
+    /// Keys of unchanged rows; collected only while dead letters are open, so that these can be resolved.
+    package var unchangedKeys: [[UInt8]] = []
+
+    package struct Rejected: Sendable, Equatable {
+        package let key: String
+        package let rejection: FieldRejection
+    }
+
+    package init() {}
+
+    /// Bytes held, which decide when the findings travel on.
+    package var bytes: Int {
+        missing.bytes.count + staleSource.bytes.count + staleTarget.bytes.count + orphaned.bytes.count
+    }
+    package var isEmpty: Bool {
+        missing.isEmpty && staleSource.isEmpty && orphaned.isEmpty && rejected.isEmpty && unchanged == 0
+    }
+}
+
+/// Merges two streams of rows in key order, as far as both sides reach: pure, no wait, no clock.
+///
+/// The caller feeds pages and chunks in their order and refills whichever side ran out.
+package struct MergeStep: Sendable {
+    let plan: ColumnPlan
+    let order: SyncKey.Order
+    private let collectsUnchangedKeys: Bool
+    private var lastTargetKey: [UInt8] = []
+    private var hasTargetKey = false
+
+    package init(plan: ColumnPlan, order: SyncKey.Order, collectsUnchangedKeys: Bool = false) {
+        self.plan = plan
+        self.order = order
+        self.collectsUnchangedKeys = collectsUnchangedKeys
+    }
+
+    /// Advances until one side is used up. An ended side is passed as nil: the other's rows then all differ.
+    ///
+    /// Throws `.protocolViolation` when the target's keys do not ascend as its type promises.
+    package mutating func run(
+        source: SourcePage?, sourceRow: inout Int, target: PGCopyChunk?, targetRow: inout Int,
+        into findings: inout Findings
+    ) throws {
+        let sourceCount = source?.rows.count ?? 0
+        let targetCount = target?.rowStarts.count ?? 0
+        while true {
+            let hasSource = sourceRow < sourceCount
+            let hasTarget = targetRow < targetCount
+            if hasTarget, let target, try skipForeign(target, targetRow, into: &findings) {
+                targetRow += 1
+                continue
+            }
+            switch (hasSource, hasTarget) {
+            case (true, true):
+                guard let source, let target else { return }
+                let result = compareKeys(source.rows, sourceRow, target, targetRow)
+                if result <= 0 { takeSource(source, sourceRow, matching: result == 0 ? (target, targetRow) : nil, &findings) }
+                if result > 0 { findings.orphaned.append(target.bytes.span, target.range(targetRow)) }
+                if result <= 0 { sourceRow += 1 }
+                if result >= 0 {
+                    try noteOrder(target, targetRow)
+                    targetRow += 1
+                }
+            case (true, false):
+                guard target == nil, let source else { return }
+                takeSource(source, sourceRow, matching: nil, &findings)
+                sourceRow += 1
+            case (false, true):
+                guard source == nil, let target else { return }
+                findings.orphaned.append(target.bytes.span, target.range(targetRow))
+                try noteOrder(target, targetRow)
+                targetRow += 1
+            case (false, false): return
+            }
+        }
+    }
+
+    private func takeSource(
+        _ source: SourcePage, _ row: Int, matching target: (PGCopyChunk, Int)?, _ findings: inout Findings
+    ) {
+        if !source.rejections.isEmpty, let rejection = source.rejections[row] {
+            findings.rejected.append(.init(key: plan.key.text(source.rows.key(row)), rejection: rejection))
+            return
+        }
+        let range = source.rows.range(row)
+        guard let (chunk, chunkRow) = target else {
+            findings.missing.append(source.rows.bytes.span, range)
+            return
+        }
+        let targetRange = chunk.range(chunkRow)
+        if Self.same(source.rows.bytes.span, range, chunk.bytes.span, targetRange, plan) {
+            findings.unchanged += 1
+            if collectsUnchangedKeys { findings.unchangedKeys.append(Array(source.rows.key(row))) }
+        } else {
+            findings.staleSource.append(source.rows.bytes.span, range)
+            findings.staleTarget.append(chunk.bytes.span, targetRange)
+        }
+    }
+
+    static func same(
+        _ left: Span<UInt8>, _ leftRange: Range<Int>, _ right: Span<UInt8>, _ rightRange: Range<Int>, _ plan: ColumnPlan
+    ) -> Bool {
+        ImageComparison.sameMemory(left, leftRange, right, rightRange)
+            || ImageComparison.differingColumns(left, leftRange, right, rightRange, plan: plan).isEmpty
+    }
+
+    /// A target key outside the source's domain (a text that is no ObjectId) is an orphan wherever it sorts.
+    private func skipForeign(_ target: PGCopyChunk, _ row: Int, into findings: inout Findings) throws -> Bool {
+        guard case .bytes(let domain) = order else { return false }
+        let bytes = target.bytes.span
+        let key = RowImage.key(bytes, at: Int(target.rowStarts[row]))
+        let inside =
+            switch domain {
+            case .all: true
+            case .objectIDHex: HexText.isHex(bytes, trimmed(bytes, key), count: 24)
+            case .uuidText: HexText.isUUID(bytes, trimmed(bytes, key))
+            }
+        if !inside { findings.orphaned.append(bytes, target.range(row)) }
+        return !inside
+    }
+
+    /// A padded key without its blanks.
+    private func trimmed(_ bytes: Span<UInt8>, _ key: Range<Int>) -> Range<Int> {
+        guard case .text(_, _, padded: true) = plan.key else { return key }
+        var end = key.upperBound
+        while end > key.lowerBound, bytes[end - 1] == UInt8(ascii: " ") { end -= 1 }
+        return key.lowerBound..<end
+    }
+
+    private func compareKeys(_ source: RowBatch, _ sourceRow: Int, _ target: PGCopyChunk, _ targetRow: Int) -> Int {
+        let left = source.bytes.span
+        let right = target.bytes.span
+        return compare(
+            left, RowImage.key(left, at: source.starts[sourceRow]), right,
+            RowImage.key(right, at: Int(target.rowStarts[targetRow])))
+    }
+
+    private func compare(_ left: Span<UInt8>, _ leftKey: Range<Int>, _ right: Span<UInt8>, _ rightKey: Range<Int>) -> Int {
+        let common = min(leftKey.count, rightKey.count)
+        for offset in 0..<common {
+            var one = left[leftKey.lowerBound + offset]
+            var other = right[rightKey.lowerBound + offset]
+            if offset == 0, order == .signedInteger {
+                // Two's complement compares like unsigned once the sign bit is turned over.
+                one ^= 0x80
+                other ^= 0x80
+            }
+            if one != other { return one < other ? -1 : 1 }
+        }
+        return leftKey.count - rightKey.count
+    }
+
+    /// "Checked while reading": an order that is not ours would make rows look missing that are there.
+    private mutating func noteOrder(_ target: PGCopyChunk, _ row: Int) throws {
+        let bytes = target.bytes.span
+        let key = RowImage.key(bytes, at: Int(target.rowStarts[row]))
+        if hasTargetKey, compare(lastTargetKey.span, 0..<lastTargetKey.count, bytes, key) >= 0 {
+            throw TallyError(
+                .protocolViolation, during: "sync.merge", "the target's keys do not come in ascending order",
+                remedy: "REINDEX the key's index; a changed collation (libc or ICU update) is the usual cause.")
+        }
+        lastTargetKey.removeAll(keepingCapacity: true)
+        lastTargetKey.append(bytes, key)
+        hasTargetKey = true
+    }
+}

@@ -1,0 +1,130 @@
+package import Engine
+package import Mongo
+package import Postgres
+import Runtime
+
+/// Compares the shop's products with the cart's table and repairs the difference.
+///
+/// One pass over both sides in key order; a dry run makes the same pass on read-only sessions. A run is a success only
+/// when the server's command tags equal the plan row for row, and with verification when a second compare is empty.
+package struct ProductSyncJob: Job {
+    package let name: JobName = "product_sync"
+    package let knownOptions: Set<RunOptionName> = [.dryRun, .batchSize, .verify]
+    package var targets: [PGPool] { [cart] }
+
+    let settings: ProductSyncSettings
+    let mongo: MongoPool
+    let cart: PGPool
+    let fault: TargetWriter.Fault?
+
+    package init(
+        settings: ProductSyncSettings, mongo: MongoPool, cart: PGPool, fault: TargetWriter.Fault? = nil
+    ) {
+        self.settings = settings
+        self.mongo = mongo
+        self.cart = cart
+        self.fault = fault
+    }
+
+    package func run(_ context: RunContext) async throws -> RunSummary {
+        context.progress.stage("plan")
+        let plan = try await Self.plan(settings, cart: cart)
+        let dryRun = context.options.dryRun
+        let open = try await context.deadLetters.openFingerprints(in: nil)
+        context.progress.total = try? await estimatedTotal(plan)
+        context.progress.stage("compare")
+        var settler = try await pass(plan, context, mode: dryRun ? .report : .repair, open: open)
+        var proof = dryRun ? Proof.compareOnly : .commandTags
+        if !dryRun {
+            try await OrphanRemover(settings: settings, plan: plan).run(&settler, self, context)
+            try await writer(plan, context).makeDurable()
+            if context.options.verify ?? settings.verifyFull {
+                context.progress.stage("verify")
+                try await verify(plan, context, settler.tally, open: context.deadLetters.openFingerprints(in: nil))
+                proof = .fullCompare
+            }
+        }
+        let tally = settler.tally
+        SyncMetric.record(tally, dryRun: dryRun)
+        return RunSummary(counts: tally.counts, details: tally.details, deadLetters: tally.deadLetters, proof: proof)
+    }
+
+    /// The mapping compiled against the cart's catalog as it is now.
+    package static func plan(_ settings: ProductSyncSettings, cart: PGPool) async throws -> ColumnPlan {
+        let mapping = settings.mapping
+        let table = try await cart.withConnection { connection in
+            try await PGCatalog.table(connection, schema: mapping.schema, name: mapping.table)
+        }
+        guard let table else {
+            throw TallyError(
+                .schemaMismatch, during: "sync.plan",
+                "\(mapping.place(mapping.tableLine)): the target has no table \"\(mapping.table)\"",
+                remedy: "The cart service creates its own table; start it once, or name the right table in SYNC_MAPPING.")
+        }
+        var mark: String?
+        if case .mark(let column) = settings.orphanPolicy { mark = column }
+        return try ColumnPlan(mapping: mapping, table: table, markColumn: mark)
+    }
+
+    /// For the progress bar only: an estimate decides nothing.
+    private func estimatedTotal(_ plan: ColumnPlan) async throws -> Int {
+        try await mongo.withSession { try await $0.estimatedCount(plan.collection) }
+    }
+
+    func writer(_ plan: ColumnPlan, _ context: RunContext) -> TargetWriter {
+        TargetWriter(pool: cart, plan: plan, context: context, fault: fault)
+    }
+
+    func keyed(_ plan: ColumnPlan, _ context: RunContext) -> KeyedComparison {
+        KeyedComparison(
+            source: SourceReader(pool: mongo, plan: plan, context: context),
+            target: TargetReader(pool: cart, plan: plan, context: context), plan: plan)
+    }
+
+    private func pass(
+        _ plan: ColumnPlan, _ context: RunContext, mode: FindingsSettler.Mode, open: [String: [UInt8]]
+    ) async throws -> FindingsSettler {
+        let keyed = keyed(plan, context)
+        let comparison = Comparison(
+            source: keyed.source, target: keyed.target, plan: plan, context: context,
+            collectsUnchangedKeys: !open.isEmpty && mode == .repair)
+        let settler = FindingsSettler(
+            mode: mode, plan: plan, keyed: keyed, writer: writer(plan, context), context: context,
+            batchSize: context.options.batchSize ?? settings.batchSize, orphanPolicy: settings.orphanPolicy, open: open)
+        let stretches = BoundedChannel<Findings>(capacity: 2)
+        return try await withThrowingTaskGroup(of: Comparison.Totals.self) { group in
+            group.addTask {
+                do {
+                    let totals = try await comparison.run { try await stretches.send($0) }
+                    stretches.finish()
+                    return totals
+                } catch {
+                    stretches.finish(throwing: error)
+                    throw error
+                }
+            }
+            defer { group.cancelAll() }
+            var settler = settler
+            while let findings = try await stretches.receive() { try await settler.settle(findings) }
+            for try await totals in group {
+                try await settler.addUnkeyable(totals.unkeyable)
+                settler.noteTotals(totals)
+            }
+            return settler
+        }
+    }
+
+    private func verify(
+        _ plan: ColumnPlan, _ context: RunContext, _ first: SyncTally, open: [String: [UInt8]]
+    ) async throws {
+        let again = try await pass(plan, context, mode: .report, open: open).tally
+        let left = again.missing + again.stale
+        let excused = first.changedMeanwhile
+        guard left <= excused else {
+            throw TallyError(
+                .proofFailed, during: "sync.verify",
+                "after the sync \(again.missing) products are still missing and \(again.stale) stale",
+                remedy: "Run `tallyman validate`; if it repeats, a trigger on the table changes what is written.")
+        }
+    }
+}

@@ -1,0 +1,79 @@
+package import Mongo
+
+/// What one read of the source gave: row images in the order of `_id`, and what could not become one.
+package struct SourcePage: Sendable {
+    /// A document whose `_id` no key column value can hold.
+    package struct Unkeyable: Sendable, Equatable {
+        /// The `_id` in words: its type, and its value where that is an id.
+        let identifier: String
+        let rejection: FieldRejection
+    }
+
+    package var rows = RowBatch()
+    /// Rows (by index) whose image holds only the key, with the reason.
+    package var rejections: [Int: FieldRejection] = [:]
+    package var unkeyable: [Unkeyable] = []
+    /// Documents read, whatever became of them.
+    package var documents = 0
+    package var sourceBytes = 0
+    package var lastID: IDPosition?
+}
+
+/// An `_id` as it stood in its document: where a keyset page ended.
+package struct IDPosition: Sendable, Equatable {
+    package let type: BSONType
+    package let bytes: [UInt8]
+
+    init(_ element: BSONElement, of document: Span<UInt8>) {
+        type = element.type
+        bytes = Array(document, element.value)
+    }
+
+    package var bracket: IDBracket? { IDBracket(type) }
+}
+
+// Handed to one `find` at a time, which calls it on its session's thread; the page is taken only after `find` returned.
+/// Collects a page while its documents pass by.
+final class SourcePageBuilder: @unchecked Sendable {
+    private var encoder: RowEncoder
+    private var page = SourcePage()
+    private let plan: ColumnPlan
+
+    init(plan: ColumnPlan) {
+        self.plan = plan
+        encoder = RowEncoder(plan: plan)
+    }
+
+    func add(_ document: Span<UInt8>) {
+        page.documents += 1
+        page.sourceBytes += document.count
+        let identifier = RowEncoder.identifier(of: document)
+        page.lastID = identifier.map { IDPosition($0, of: document) } ?? page.lastID
+        do {
+            try page.rows.appendRow { out throws(FieldRejection) in try encoder.append(document, to: &out) }
+        } catch {
+            addRejected(document, identifier, error)
+        }
+    }
+
+    private func addRejected(_ document: Span<UInt8>, _ identifier: BSONElement?, _ rejection: FieldRejection) {
+        do {
+            try page.rows.appendRow { out throws(FieldRejection) in try encoder.appendKeyOnly(document, to: &out) }
+            page.rejections[page.rows.count - 1] = rejection
+        } catch {
+            let type = identifier.map { "\($0.type)" } ?? "no"
+            let hex = identifier.map { element -> String in
+                var text: [UInt8] = []
+                HexText.append(document, element.value.lowerBound..<min(element.value.upperBound, element.value.lowerBound + 32), to: &text)
+                return String(decoding: text, as: UTF8.self)
+            }
+            page.unkeyable.append(.init(identifier: "\(type) _id \(hex ?? "")", rejection: error))
+        }
+    }
+
+    /// The page so far; the builder begins a new one.
+    func take() -> SourcePage {
+        defer { page = SourcePage() }
+        return page
+    }
+}

@@ -1,0 +1,135 @@
+package import Engine
+package import Mongo
+import Runtime
+
+/// Reads the source collection by keyset pages on `_id`.
+///
+/// Every page is a `find` of its own, so a lost cursor, a step-down or a dropped connection costs one page.
+package struct SourceReader: Sendable {
+    let pool: MongoPool
+    let plan: ColumnPlan
+    let context: RunContext
+
+    /// Bytes of projected documents that one page should hold.
+    static let pageBytesWanted = 2 << 20
+    static let pageRowsMax = 20_000
+
+    package init(pool: MongoPool, plan: ColumnPlan, context: RunContext) {
+        self.pool = pool
+        self.plan = plan
+        self.context = context
+    }
+
+    /// The brackets between the first and the last `_id`; empty for an empty collection.
+    ///
+    /// `_id` has an index in bracket order, so two ends of one bracket prove that everything between is of it.
+    package func brackets() async throws -> [IDBracket] {
+        guard let first = try await end(ascending: true), let last = try await end(ascending: false) else { return [] }
+        return IDBracket.allCases.filter { $0 >= first && $0 <= last }
+    }
+
+    private func end(ascending: Bool) async throws -> IDBracket? {
+        try await edge(ascending: ascending)?.bracket
+    }
+
+    private func edge(ascending: Bool) async throws -> IDPosition? {
+        let documents = try await context.retrying("source.edge") {
+            try await pool.withSession { session in
+                try await session.findAll(
+                    MongoFind(
+                        collection: plan.collection, sort: Self.sort(ascending: ascending), projection: Self.idOnly,
+                        limit: 1))
+            }
+        }
+        guard let document = documents.first else { return nil }
+        return RowEncoder.identifier(of: document.bytes.span).map { IDPosition($0, of: document.bytes.span) }
+    }
+
+    /// Sends every page of `brackets` in order, each bracket until a read finds nothing behind the last `_id` seen.
+    package func readPages(
+        _ brackets: [IDBracket], _ deliver: (SourcePage) async throws -> Void
+    ) async throws {
+        let builder = SourcePageBuilder(plan: plan)
+        for bracket in brackets {
+            for start in bracket.starts {
+                try await readSegment(from: start, builder, deliver)
+            }
+        }
+    }
+
+    private func readSegment(
+        from start: IDBracket.Start, _ builder: SourcePageBuilder, _ deliver: (SourcePage) async throws -> Void
+    ) async throws {
+        var filter = start.filter
+        var limit = 500
+        while true {
+            try Task.checkCancellation()
+            let page = try await read(filter: filter, limit: limit, builder)
+            guard page.documents > 0, let last = page.lastID else { return }
+            try await deliver(page)
+            // A single value has no "behind"; NaN, besides, compares greater to nothing.
+            guard !start.isSingleValue else { return }
+            filter = IDBracket.filter(after: last)
+            limit = Self.nextLimit(documents: page.documents, bytes: page.sourceBytes)
+        }
+    }
+
+    static func nextLimit(documents: Int, bytes: Int) -> Int {
+        min(pageRowsMax, max(1, pageBytesWanted / max(1, bytes / max(1, documents))))
+    }
+
+    private func read(filter: BSONDocument, limit: Int, _ builder: SourcePageBuilder) async throws -> SourcePage {
+        try await context.retrying("source.page") {
+            // What an earlier try collected before it failed is read again as a whole.
+            _ = builder.take()
+            _ = try await pool.withSession { session in
+                try await session.find(
+                    MongoFind(
+                        collection: plan.collection, filter: filter, sort: Self.sort(ascending: true),
+                        projection: projection, limit: limit, batchSize: limit)
+                ) { document in builder.add(document) }
+            }
+            return builder.take()
+        }
+    }
+
+    /// The documents that may have one of these ids, in no order.
+    package func documents(_ ids: [IDValue]) async throws -> SourcePage {
+        guard !ids.isEmpty else { return SourcePage() }
+        let builder = SourcePageBuilder(plan: plan)
+        return try await context.retrying("source.lookup") {
+            _ = builder.take()
+            _ = try await pool.withSession { session in
+                try await session.find(
+                    MongoFind(
+                        collection: plan.collection, filter: IDBracket.filter(among: ids), projection: projection,
+                        batchSize: ids.count)
+                ) { document in builder.add(document) }
+            }
+            return builder.take()
+        }
+    }
+
+    private static func sort(ascending: Bool) -> BSONDocument {
+        var sort = BSONBuilder()
+        sort.append("_id", int32: ascending ? 1 : -1)
+        return sort.finish()
+    }
+
+    private static var idOnly: BSONDocument {
+        var projection = BSONBuilder()
+        projection.append("_id", int32: 1)
+        return projection.finish()
+    }
+
+    /// Only the mapped fields travel. A path below another mapped path is left out: MongoDB refuses such a pair.
+    private var projection: BSONDocument {
+        let paths = Set(plan.columns.map { $0.path.map { String(decoding: $0, as: UTF8.self) } }.filter { !$0.isEmpty })
+        var builder = BSONBuilder()
+        for path in paths.sorted(by: { $0.joined(separator: ".") < $1.joined(separator: ".") }) {
+            let covered = (1..<path.count).contains { paths.contains(Array(path[..<$0])) }
+            if !covered { builder.append(path.joined(separator: "."), int32: 1) }
+        }
+        return builder.finish()
+    }
+}

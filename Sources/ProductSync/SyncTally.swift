@@ -1,0 +1,60 @@
+package import Runtime
+
+/// What a run counted, and the first ids of each kind.
+package struct SyncTally: Sendable {
+    /// Ids kept of each kind, for answers.
+    package static let idsMax = 100
+
+    package struct Stale: Sendable, Equatable {
+        package let id: String
+        package let columns: [String]
+    }
+
+    package var source = 0
+    package var target = 0
+    package var missing = 0
+    package var stale = 0
+    package var orphaned = 0
+    package var unchanged = 0
+    package var inserted = 0
+    package var updated = 0
+    package var deleted = 0
+    package var marked = 0
+    package var newerInTarget = 0
+    package var changedMeanwhile = 0
+    package var deadLetters = 0
+    package var batches = 0
+    package var orphansDeferred = 0
+    package var missingIDs: [String] = []
+    package var orphanedIDs: [String] = []
+    package var staleRows: [Stale] = []
+    package var warnings: [String] = []
+    package var mergedStreams = true
+
+    package init() {}
+
+    /// Keys of the result; the same in the ledger, over HTTP and on the command line.
+    package var counts: [String: Int] {
+        [
+            "totalProductsInSource": source, "totalProductsInTarget": target, "missingProducts": missing,
+            "staleProducts": stale, "orphanedProducts": orphaned, "unchangedProducts": unchanged,
+            "syncedProducts": inserted + updated, "insertedProducts": inserted, "updatedProducts": updated,
+            "deletedProducts": deleted, "markedProducts": marked, "newerInTarget": newerInTarget,
+            "changedMeanwhile": changedMeanwhile, "deadLetters": deadLetters, "batches": batches,
+            "orphansDeferred": orphansDeferred,
+        ]
+    }
+
+    package var details: JSONValue {
+        [
+            "missingProductIds": .array(missingIDs.map { .string($0) }),
+            "extraProductIds": .array(orphanedIDs.map { .string($0) }),
+            "staleProducts": .array(
+                staleRows.map { ["id": .string($0.id), "columns": .array($0.columns.map { .string($0) })] }),
+            "truncated": .bool(missing > missingIDs.count || orphaned > orphanedIDs.count || stale > staleRows.count),
+            "idsMax": .int(Self.idsMax),
+            "compare": .string(mergedStreams ? "merge" : "lookup"),
+            "errors": .array(warnings.map { .string($0) }),
+        ]
+    }
+}

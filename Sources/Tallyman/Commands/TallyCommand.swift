@@ -1,0 +1,75 @@
+import ArgumentParser
+import Engine
+import Foundation
+import Logging
+import Metrics
+import Runtime
+import Telemetry
+
+/// Options that every command takes.
+struct CommonOptions: ParsableArguments {
+    @Flag(name: .long, help: "Print exactly one JSON object on standard output; logs go to standard error.")
+    var json = false
+
+    @Flag(name: .long, help: "Log what happens on standard error.")
+    var verbose = false
+}
+
+/// A command that ends with one of our exit statuses.
+protocol TallyCommand: AsyncParsableCommand {
+    var common: CommonOptions { get }
+    func execute(_ console: Console) async throws -> ExitStatus
+}
+
+extension TallyCommand {
+    mutating func run() async throws {
+        let console = Console(isJSON: common.json)
+        let status: ExitStatus
+        do {
+            status = try await execute(console)
+        } catch {
+            status = console.fail(error)
+        }
+        throw ExitCode(status.rawValue)
+    }
+
+    /// Reads all settings and starts logging: warnings only unless asked for more.
+    func settings(serving: Bool = false) throws -> Settings {
+        var reader = try SettingsReader.process()
+        let log = Settings.readLog(&reader)
+        ProcessSetup.startLogging(log, level: serving || log.isLevelChosen || common.verbose ? log.level : .warning)
+        var whole = try SettingsReader.process()
+        return try Settings.read(&whole)
+    }
+}
+
+/// What is set once for the whole process.
+enum ProcessSetup {
+    static let version = "0.1.0"
+
+    /// A peer that hangs up must be an error of one write, never the end of the process.
+    static func ignoreBrokenPipes() {
+        signal(SIGPIPE, SIG_IGN)
+    }
+
+    static func startLogging(_ log: Settings.Log, level: Logger.Level) {
+        LoggingSystem.bootstrap { label in
+            switch log.format {
+            case .json:
+                var handler = JSONLogHandler(label: label)
+                handler.logLevel = level
+                return handler
+            case .text:
+                var handler = TextLogHandler(label: label)
+                handler.logLevel = level
+                return handler
+            }
+        }
+        MetricsSystem.bootstrap(MetricsRegistry.shared)
+    }
+
+    /// Who holds a lease: host and process, so that an operator finds it.
+    static var holder: String {
+        "\(ProcessInfo.processInfo.hostName):\(ProcessInfo.processInfo.processIdentifier)"
+    }
+}

@@ -1,0 +1,89 @@
+import API
+@testable import Engine
+import Foundation
+import Runtime
+import Synchronization
+
+/// An engine that answers from memory.
+final class FakeRuns: RunsPort {
+    struct State {
+        var records: [RunID: RunRecord] = [:]
+        var submitted: [(job: JobName, options: RunOptions, by: String)] = []
+        var cancelled: [RunID] = []
+        var busy: RunBusy?
+        var next: RunRecord?
+    }
+
+    let state = Mutex(State())
+    let jobs = [
+        JobDescription(name: "product_sync", options: [.dryRun, .batchSize, .verify]),
+        JobDescription(name: "retail", options: [.dryRun, .stage]),
+    ]
+
+    /// The record that the next submitted run will end with.
+    func willEnd(with record: RunRecord) {
+        state.withLock {
+            $0.next = record
+            $0.records[record.id] = record
+        }
+    }
+
+    func submit(_ job: JobName, _ options: RunOptions, requestedBy: String) async throws -> RunID {
+        try state.withLock { state in
+            if let busy = state.busy { throw busy }
+            state.submitted.append((job, options, requestedBy))
+            guard let next = state.next else { throw CancellationError() }
+            return next.id
+        }
+    }
+
+    func wait(_ id: RunID) async throws -> RunRecord {
+        guard let record = state.withLock({ $0.records[id] }) else { throw CancellationError() }
+        return record
+    }
+
+    func cancel(_ id: RunID, by: String) async throws -> Bool {
+        state.withLock { state in
+            guard let record = state.records[id], record.state == .running else { return false }
+            state.cancelled.append(id)
+            return true
+        }
+    }
+
+    func progress(_ id: RunID) -> ProgressSnapshot? { nil }
+    func run(_ id: RunID) async throws -> RunRecord? { state.withLock { $0.records[id] } }
+
+    func runs(_ query: RunsQuery) async throws -> [RunRecord] {
+        state.withLock { state in
+            Array(state.records.values.filter { query.state == nil || $0.state == query.state }.prefix(query.limit))
+        }
+    }
+
+    func lastRun(_ job: JobName, dryRun: Bool) async throws -> RunRecord? {
+        state.withLock { $0.records.values.first { $0.job == job && $0.dryRun == dryRun } }
+    }
+
+    func lastSuccess(_ job: JobName) async throws -> RunRecord? {
+        state.withLock { $0.records.values.first { $0.job == job && $0.state == .succeeded && !$0.dryRun } }
+    }
+}
+
+final class FakeScheduler: SchedulerPort {
+    let enabled = Mutex(true)
+
+    func status() async throws -> SchedulerStatus {
+        let schedule = ScheduleStatus(
+            job: "product_sync", expression: "*/30 * * * *", timeZone: "UTC",
+            nextFires: [Date(timeIntervalSince1970: 1_768_473_000)], lastFire: nil)
+        return SchedulerStatus(enabled: enabled.withLock { $0 }, isLeader: true, leader: "here", schedules: [schedule])
+    }
+
+    func start(by: String) async throws { enabled.withLock { $0 = true } }
+    func stop(by: String) async throws { enabled.withLock { $0 = false } }
+}
+
+struct FakeDeadLetters: DeadLettersPort {
+    func list(job: JobName?, limit: Int, before: String?) async throws -> [JSONValue] { [["id": "1", "key": "k"]] }
+    func retry(id: String?, job: JobName?, by: String) async throws -> Int { id == nil || id == "1" ? 1 : 0 }
+    func discard(id: String, by: String) async throws -> Bool { id == "1" }
+}

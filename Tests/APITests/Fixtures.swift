@@ -1,0 +1,88 @@
+import API
+@testable import Engine
+import Foundation
+import HTTPServer
+import HTTPTypes
+import Logging
+import Runtime
+
+enum Fixture {
+    static let id = RunID("0198c0de-0000-7000-8000-000000000001")!
+    static let start = Date(timeIntervalSince1970: 1_768_473_000)
+
+    static let counts: JSONValue = [
+        "totalProductsInSource": 1000, "totalProductsInTarget": 950, "missingProducts": 50, "staleProducts": 3,
+        "orphanedProducts": 2, "unchangedProducts": 947, "syncedProducts": 53, "deletedProducts": 0, "batches": 1,
+    ]
+    static let details: JSONValue = [
+        "missingProductIds": ["a", "b"], "extraProductIds": [], "truncated": true, "idsMax": 100,
+        "staleProducts": [["id": "c", "columns": ["price"]]], "errors": [],
+    ]
+
+    static func record(
+        _ state: RunState, dryRun: Bool = false, counts: JSONValue = counts, deadLetters: Int = 0,
+        error: RunError? = nil
+    ) -> RunRecord {
+        RunRecord(
+            id: id, job: "product_sync", trigger: .api, requestedBy: "ada", dryRun: dryRun,
+            state: state, fence: 7, queuedAt: start, startedAt: start, finishedAt: start.addingTimeInterval(2.5),
+            heartbeatAt: start, progress: nil,
+            summary: ["counts": counts, "details": details, "deadLetters": .int(deadLetters), "proof": "commandTags"],
+            error: error)
+    }
+
+    static func request(
+        _ method: HTTPRequest.Method, _ path: String, headers: HTTPFields = [:], body: String = ""
+    ) -> ServerRequest {
+        let parts = path.split(separator: "?", maxSplits: 1)
+        let query =
+            parts.count < 2
+            ? []
+            : parts[1].split(separator: "&").map { pair -> (String, String) in
+                let sides = pair.split(separator: "=", maxSplits: 1).map(String.init)
+                return (sides[0], sides.count > 1 ? sides[1] : "")
+            }
+        return ServerRequest(
+            method: method, path: parts[0].split(separator: "/").map(String.init), query: query, headers: headers,
+            body: Array(body.utf8), remoteAddress: "127.0.0.1", id: "request-1", host: "localhost:4000")
+    }
+}
+
+/// The routes over fakes, called without a socket.
+struct Daemon {
+    struct Answer {
+        let status: Int
+        let headers: HTTPFields
+        let body: JSONValue
+    }
+
+    let runs = FakeRuns()
+    var probes = ServiceProbes(
+        productMongodb: { .ok }, postgresql: { .ok }, migrations: { .ok })
+    var isDraining = false
+    var access = AccessSettings(keys: [])
+
+    func send(
+        _ method: HTTPRequest.Method, _ path: String, headers: HTTPFields = [:], body: String = ""
+    ) async throws -> Answer {
+        let isDraining = isDraining
+        let ports = APIPorts(
+            runs: runs, scheduler: FakeScheduler(), deadLetters: FakeDeadLetters(), probes: probes,
+            stats: { ["source": ["count": 3]] },
+            info: ServiceInfo(version: "1.2.3", memory: { MemoryUse(usedMiB: 12.34, totalMiB: 2048) }),
+            metricsText: { "# metrics\n" }, isDraining: { isDraining })
+        let router = APIRoutes.router(ports, gate: await Gate(access), logger: Logger(label: "test"))
+        let response = try await router.respond(to: Fixture.request(method, path, headers: headers, body: body))
+        guard case .bytes(let bytes) = response.body else {
+            return Answer(status: response.status.code, headers: response.headers, body: .null)
+        }
+        return Answer(
+            status: response.status.code, headers: response.headers, body: (try? JSONText.parse(bytes)) ?? .null)
+    }
+
+    func postJSON(_ path: String, _ body: String = "", headers: HTTPFields = [:]) async throws -> Answer {
+        var headers = headers
+        headers[.contentType] = "application/json"
+        return try await send(.post, path, headers: headers, body: body)
+    }
+}

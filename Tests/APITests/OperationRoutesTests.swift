@@ -1,0 +1,119 @@
+import API
+@testable import Engine
+import Foundation
+import HTTPTypes
+import Runtime
+import Testing
+
+@Suite struct OperationRoutesTests {
+    @Test(arguments: ["/live", "/ready", "/health", "/api/etl/live", "/api/etl/ready", "/api/etl/health"])
+    func probesAreGreenWhenAllAnswer(path: String) async throws {
+        #expect(try await Daemon().send(.get, path).status == 200)
+    }
+
+    @Test func aSilentDatabaseIsNotReadyButAlive() async throws {
+        var daemon = Daemon()
+        daemon.probes.productMongodb = { .failed("source-unreachable: no server answered") }
+        let ready = try await daemon.send(.get, "/api/etl/ready")
+        #expect(ready.status == 503)
+        #expect(ready.body["reasons"] == ["productMongodb: source-unreachable: no server answered"])
+        #expect(try await daemon.send(.get, "/live").status == 200)
+        let health = try await daemon.send(.get, "/api/etl/health")
+        #expect(health.status == 503)
+        #expect(health.body["connections"] == ["productMongodb": false, "postgresql": true])
+    }
+
+    @Test func drainingIsNotReadyAndStartsNothing() async throws {
+        var daemon = Daemon()
+        daemon.isDraining = true
+        #expect(try await daemon.send(.get, "/ready").status == 503)
+        #expect(try await daemon.send(.get, "/live").status == 200)
+        #expect(try await daemon.postJSON("/api/etl/sync").status == 503)
+    }
+
+    @Test func missingMigrationsAreNotReady() async throws {
+        var daemon = Daemon()
+        daemon.probes.migrations = { .failed("2 migrations are not applied") }
+        #expect(try await daemon.send(.get, "/ready").body["reasons"] == ["migrations: 2 migrations are not applied"])
+    }
+
+    @Test func healthHasTheContractsKeys() async throws {
+        let body = try await Daemon().send(.get, "/api/etl/health").body
+        #expect(body["status"] == "healthy")
+        #expect(body["service"] == "etl-service")
+        #expect(body["version"] == "1.2.3")
+        #expect(body["uptime"]?.int != nil)
+        #expect(body["memory"] == ["used": 12.3, "total": 2048])
+        #expect(body["connections"] == ["productMongodb": true, "postgresql": true])
+    }
+
+    @Test func everyAnswerIsHardened() async throws {
+        let requestID = HTTPField.Name("X-Request-Id")!
+        for path in ["/live", "/api/etl/runs/none", "/nowhere"] {
+            let answer = try await Daemon().send(.get, path, headers: [requestID: "abc-1"])
+            #expect(answer.headers[HTTPField.Name("X-Content-Type-Options")!] == "nosniff")
+            #expect(answer.headers[.cacheControl] == "no-store")
+            #expect(answer.headers[requestID] == "abc-1")
+            #expect(answer.headers[.accessControlAllowOrigin] == nil)
+        }
+        let odd = try await Daemon().send(.get, "/live", headers: [requestID: "a b"])
+        #expect(odd.headers[requestID] == "request-1", "an id that is not well formed is replaced")
+    }
+
+    @Test func withAKeyDataIsClosedAndProbesAreOpen() async throws {
+        var daemon = Daemon()
+        daemon.access = AccessSettings(keys: [Secret("0123456789abcdef0123456789abcdef")])
+        for path in ["/api/etl/runs", "/api/etl/dead-letters", "/api/etl/validate", "/api/etl/stats", "/api/etl/jobs"] {
+            #expect(try await daemon.send(.get, path).status == 401, "\(path)")
+        }
+        for path in ["/live", "/ready", "/health", "/metrics", "/api/etl/status", "/api/etl/scheduler/status"] {
+            #expect(try await daemon.send(.get, path).status == 200, "\(path)")
+        }
+        for path in ["/api/etl/sync", "/api/etl/scheduler/stop", "/api/etl/dead-letters/retry"] {
+            #expect(try await daemon.postJSON(path).status == 401, "\(path)")
+        }
+    }
+
+    /// Every route that changes something asks for a scope; a new one cannot be forgotten.
+    @Test func noWritingRouteIsOpen() {
+        let runs = FakeRuns()
+        let ports = APIPorts(
+            runs: runs, scheduler: FakeScheduler(), deadLetters: FakeDeadLetters(), probes: ServiceProbes(), stats: nil,
+            info: ServiceInfo(version: "1", memory: { MemoryUse(usedMiB: 0, totalMiB: 0) }), metricsText: { "" },
+            isDraining: { false })
+        for route in APIRoutes.all(ports) where route.method != .get {
+            #expect(route.changes, "\(route.path)")
+            #expect(route.access.scope == .write || route.access.scope == .admin, "\(route.path)")
+        }
+    }
+
+    @Test func statusTellsTheStory() async throws {
+        let daemon = Daemon()
+        daemon.runs.willEnd(with: Fixture.record(.succeeded))
+        let body = try await daemon.send(.get, "/api/etl/status").body
+        #expect(body["sync"]?["state"] == "idle")
+        #expect(body["lastRun"]?["state"] == "succeeded")
+        #expect(body["lastSuccessAt"] == "2026-01-15T10:30:02.500Z")
+        #expect(body["nextRun"] == "2026-01-15T10:30:00.000Z")
+        #expect(body["scheduler"]?["enabled"] == true)
+    }
+
+    @Test func deadLettersAreListedRetriedAndDiscarded() async throws {
+        let daemon = Daemon()
+        #expect(try await daemon.send(.get, "/api/etl/dead-letters").body["deadLetters"]?.array?.count == 1)
+        #expect(try await daemon.postJSON("/api/etl/dead-letters/1/retry").body["retried"] == 1)
+        #expect(try await daemon.postJSON("/api/etl/dead-letters/2/retry").status == 404)
+        #expect(try await daemon.postJSON("/api/etl/dead-letters/retry").body["retried"] == 1)
+        #expect(try await daemon.send(.delete, "/api/etl/dead-letters/1").status == 200)
+        #expect(try await daemon.send(.delete, "/api/etl/dead-letters/2").status == 404)
+    }
+
+    @Test func corsIsOnlyForNamedOrigins() async throws {
+        var daemon = Daemon()
+        daemon.access = AccessSettings(keys: [], corsOrigins: ["https://ops.example.com"])
+        let named = try await daemon.send(.get, "/api/etl/jobs", headers: [.origin: "https://ops.example.com"])
+        #expect(named.headers[.accessControlAllowOrigin] == "https://ops.example.com")
+        let other = try await daemon.send(.get, "/api/etl/jobs", headers: [.origin: "https://evil.example"])
+        #expect(other.headers[.accessControlAllowOrigin] == nil)
+    }
+}

@@ -1,0 +1,176 @@
+import Glibc
+import Mongo
+import Runtime
+import Testing
+
+/// A port on which connections are taken by the kernel and nobody ever says a word.
+final class SilentServer: Sendable {
+    let port: UInt16
+    private let descriptor: Int32
+
+    init() throws {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let bound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, length) == 0 && listen(descriptor, 16) == 0
+                    && getsockname(descriptor, $0, &length) == 0
+            }
+        }
+        try #require(bound)
+        self.descriptor = descriptor
+        port = UInt16(bigEndian: address.sin_port)
+    }
+
+    func stop() { close(descriptor) }
+    deinit { close(descriptor) }
+}
+
+@Suite struct MongoPoolTests {
+    private func pool(
+        port: UInt16, poolMax: Int = 2, options: String = "", acquireTimeout: Duration = .seconds(10)
+    ) throws -> MongoPool {
+        let settings = try MongoSettings(
+            url: Secret("mongodb://127.0.0.1:\(port)/product\(options)"), applicationName: "tallyman-test", poolMax: poolMax)
+        return try MongoPool(settings, acquireTimeout: acquireTimeout)
+    }
+
+    /// Runs a find that gets no answer, cancels it and gives the time until it returned.
+    private func cancelledFind(_ pool: MongoPool) async throws -> (error: (any Error)?, took: Duration) {
+        let clock = ContinuousClock()
+        return try await withThrowingTaskGroup(of: (any Error)?.self) { group in
+            group.addTask {
+                do {
+                    _ = try await pool.withSession { try await $0.find(MongoFind(collection: "c")) { _ in } }
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            while pool.stats.inUse == 0 { await Task.yield() }
+            let start = clock.now
+            group.cancelAll()
+            let error = try await group.next() ?? nil
+            return (error, clock.now - start)
+        }
+    }
+
+    @Test func aCancelledFindReturnsAtOnce() async throws {
+        let server = try SilentServer()
+        let pool = try pool(port: server.port)
+        let (error, took) = try await cancelledFind(pool)
+        #expect(error is CancellationError)
+        #expect(took < .seconds(2), "the driver itself would wait five seconds")
+        await pool.close()
+    }
+
+    @Test func aCallNobodyWaitsForKeepsItsSlot() async throws {
+        let server = try SilentServer()
+        let pool = try pool(port: server.port, poolMax: 1, acquireTimeout: .milliseconds(50))
+        _ = try await cancelledFind(pool)
+        #expect(pool.stats == MongoPool.Stats(inUse: 1, waiting: 0, max: 1))
+        let error = await #expect(throws: TallyError.self) {
+            try await pool.withSession { _ in }
+        }
+        #expect(error?.kind == .deadlineExceeded)
+        await pool.close()
+    }
+
+    @Test func aSilentServerIsUnreachableInTime() async throws {
+        let server = try SilentServer()
+        let pool = try pool(port: server.port, options: "?connectTimeoutMS=100&serverSelectionTimeoutMS=300")
+        let error = await #expect(throws: TallyError.self) {
+            try await pool.withSession { try await $0.count("c") }
+        }
+        #expect(error?.kind == .sourceUnreachable)
+        #expect(error?.mongoError?.domain == .serverSelection)
+        #expect(error?.disposition == .retry)
+    }
+
+    @Test func aRefusedConnectionIsUnreachable() async throws {
+        let server = try SilentServer()
+        let port = server.port
+        server.stop()
+        let pool = try pool(port: port, options: "?serverSelectionTimeoutMS=200")
+        let error = await #expect(throws: TallyError.self) {
+            try await pool.withSession { try await $0.command(bson { $0.append("ping", int32: 1) }) }
+        }
+        #expect(error?.kind == .sourceUnreachable)
+    }
+
+    @Test func pingHasADeadlineOfItsOwnPlace() async throws {
+        let server = try SilentServer()
+        let pool = try pool(port: server.port, poolMax: 1)
+        let error = await #expect(throws: TallyError.self) { try await pool.ping(timeout: .milliseconds(50)) }
+        #expect(error?.kind == .deadlineExceeded)
+        #expect(pool.stats.inUse == 0)
+    }
+
+    @Test func slotsAreBounded() async throws {
+        let server = try SilentServer()
+        let pool = try pool(port: server.port, poolMax: 3)
+        let peak = Shared((now: 0, most: 0))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<50 {
+                group.addTask {
+                    try await pool.withSession { _ in
+                        peak.change { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
+                        for _ in 0..<20 { await Task.yield() }
+                        peak.change { $0.now -= 1 }
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect((1...3).contains(peak.value.most))
+        #expect(pool.stats == MongoPool.Stats(inUse: 0, waiting: 0, max: 3))
+    }
+
+    /// Property: however waiting tasks are cancelled, every slot comes back.
+    @Test(arguments: 1...20)
+    func cancelledWaitersLoseNoSlot(seed: UInt64) async throws {
+        let server = try SilentServer()
+        let pool = try pool(port: server.port, poolMax: 2)
+        var random = Seeded(seed)
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<30 {
+                let yields = Int.random(in: 0...30, using: &random)
+                let impatient = Bool.random(using: &random)
+                group.addTask {
+                    await withTaskGroup(of: Void.self) { inner in
+                        inner.addTask {
+                            try? await pool.withSession { _ in for _ in 0..<yields { await Task.yield() } }
+                        }
+                        for _ in 0..<yields { await Task.yield() }
+                        if impatient { inner.cancelAll() }
+                    }
+                }
+            }
+        }
+        #expect(pool.stats == MongoPool.Stats(inUse: 0, waiting: 0, max: 2), "seed \(seed)")
+    }
+
+    @Test func aSessionEndsWithItsBody() async throws {
+        let server = try SilentServer()
+        let pool = try pool(port: server.port)
+        let kept = Shared<MongoSession?>(nil)
+        try await pool.withSession { session in kept.change { $0 = session } }
+        let session = try #require(kept.value)
+        let error = await #expect(throws: TallyError.self) { try await session.count("c") }
+        #expect(error?.kind == .cancelled)
+    }
+
+    @Test func aClosedPoolRefuses() async throws {
+        let server = try SilentServer()
+        let pool = try pool(port: server.port)
+        await pool.close()
+        await #expect(throws: CancellationError.self) { try await pool.withSession { try await $0.count("c") } }
+    }
+}
+
+extension TallyError {
+    fileprivate var disposition: Disposition { kind.disposition }
+}

@@ -1,0 +1,108 @@
+import Postgres
+import ProductSync
+import Testing
+
+/// The merge against a model that knows nothing of streams: two dictionaries.
+@Suite struct MergeModelTests {
+    struct Random: RandomNumberGenerator {
+        var state: UInt64
+        mutating func next() -> UInt64 {
+            state &+= 0x9E37_79B9_7F4A_7C15
+            var mixed = state
+            mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+            return mixed ^ (mixed >> 31)
+        }
+    }
+
+    @Test(arguments: 0..<200)
+    func agreesWithTwoDictionaries(seed: Int) throws {
+        var random = Random(state: UInt64(seed))
+        let plan = try SamplePlan.make()
+        var source: [String: Int32?] = [:]
+        var target: [String: Int32?] = [:]
+        for _ in 0..<Int.random(in: 0...60, using: &random) {
+            let key = SamplePlan.key(Int.random(in: 0..<80, using: &random))
+            if Bool.random(using: &random) { source[key] = .some(value(&random)) }
+            if Bool.random(using: &random) { target[key] = .some(value(&random)) }
+        }
+        for _ in 0..<Int.random(in: 0...3, using: &random) {
+            target["FOREIGN-\(Int.random(in: 0..<9, using: &random))"] = .some(value(&random))
+        }
+        let found = try merge(source, target, plan, &random)
+        let missing = Set(source.keys.filter { target[$0] == nil })
+        let orphaned = Set(target.keys.filter { source[$0] == nil })
+        let stale = Set(source.keys.filter { key in target[key].map { $0 != source[key] } ?? false })
+        #expect(keys(found.missing, plan) == missing, "seed \(seed)")
+        #expect(keys(found.orphaned, plan) == orphaned, "seed \(seed)")
+        #expect(keys(found.staleSource, plan) == stale, "seed \(seed)")
+        #expect(keys(found.staleTarget, plan) == stale, "seed \(seed)")
+        #expect(found.unchanged == source.count - missing.count - stale.count, "seed \(seed)")
+    }
+
+    @Test func targetKeysThatDoNotAscendAreRefused() throws {
+        let plan = try SamplePlan.make()
+        let rows = [SamplePlan.image(SamplePlan.key(2), 1), SamplePlan.image(SamplePlan.key(1), 1)]
+        var step = MergeStep(plan: plan, order: .bytes(.objectIDHex))
+        var findings = Findings()
+        var row = 0
+        var chunkRow = 0
+        #expect(throws: (any Error).self) {
+            try step.run(
+                source: nil, sourceRow: &row, target: SamplePlan.chunk(rows), targetRow: &chunkRow, into: &findings)
+        }
+    }
+
+    private func value(_ random: inout Random) -> Int32? {
+        Int.random(in: 0..<5, using: &random) == 0 ? nil : Int32.random(in: 0..<3, using: &random)
+    }
+
+    private func keys(_ rows: RowBatch, _ plan: ColumnPlan) -> Set<String> {
+        Set((0..<rows.count).map { plan.key.text(rows.key($0)) })
+    }
+
+    /// Foreign keys go wherever chance puts them, as a collation that is not ours would.
+    private func merge(
+        _ source: [String: Int32?], _ target: [String: Int32?], _ plan: ColumnPlan, _ random: inout Random
+    ) throws -> Findings {
+        var pages = cut(source.sorted { $0.key < $1.key }.map { SamplePlan.image($0.key, $0.value) }, &random)
+        var targetRows = target.filter { !$0.key.hasPrefix("F") }.sorted { $0.key < $1.key }
+        for foreign in target where foreign.key.hasPrefix("F") {
+            targetRows.insert(foreign, at: Int.random(in: 0...targetRows.count, using: &random))
+        }
+        var chunks = cut(targetRows.map { SamplePlan.image($0.key, $0.value) }, &random)
+        var step = MergeStep(plan: plan, order: .bytes(.objectIDHex))
+        var findings = Findings()
+        var page = next(&pages).map(SamplePlan.page)
+        var chunk = next(&chunks).map(SamplePlan.chunk)
+        var row = 0
+        var chunkRow = 0
+        while page != nil || chunk != nil {
+            try step.run(source: page, sourceRow: &row, target: chunk, targetRow: &chunkRow, into: &findings)
+            if let current = page, row >= current.rows.count {
+                page = next(&pages).map(SamplePlan.page)
+                row = 0
+            }
+            if let current = chunk, chunkRow >= current.rowStarts.count {
+                chunk = next(&chunks).map(SamplePlan.chunk)
+                chunkRow = 0
+            }
+        }
+        return findings
+    }
+
+    private func next(_ list: inout [[[UInt8]]]) -> [[UInt8]]? {
+        list.isEmpty ? nil : list.removeFirst()
+    }
+
+    private func cut(_ rows: [[UInt8]], _ random: inout Random) -> [[[UInt8]]] {
+        var pieces: [[[UInt8]]] = []
+        var rest = rows[...]
+        while !rest.isEmpty {
+            let count = Int.random(in: 1...7, using: &random)
+            pieces.append(Array(rest.prefix(count)))
+            rest = rest.dropFirst(count)
+        }
+        return pieces
+    }
+}

@@ -1,0 +1,105 @@
+"""Checks Kubernetes manifests against the Kubernetes schemas and against the rules of this house.
+
+    validate_manifests.py ENV_EXAMPLE FILE...     `-` for FILE reads standard input
+
+Prints one problem per line, each with its file and object, and ends with 1 when there is any.
+"""
+
+import re
+import sys
+
+import kubernetes_validate
+import yaml
+
+SCHEMA = "1.34"
+PLACEHOLDER = re.compile(r"replace-me|^mongodb://[^:@/]+:\d+/\w+$")
+
+
+def schema_problems(document):
+    try:
+        kubernetes_validate.validate(document, SCHEMA, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        place = "/".join(str(step) for step in error.path)
+        return [f"schema: {error.message} at {place or 'the top'}"]
+    except kubernetes_validate.SchemaNotFoundError:
+        return [f"schema: no {document.get('apiVersion')} {document.get('kind')} in Kubernetes {SCHEMA}"]
+    return []
+
+
+def container_problems(container, hardened_by_pod):
+    name, context = container.get("name"), container.get("securityContext") or {}
+    checks = {
+        "readOnlyRootFilesystem is not true": context.get("readOnlyRootFilesystem") is True,
+        "allowPrivilegeEscalation is not false": context.get("allowPrivilegeEscalation") is False,
+        "capabilities are not dropped": "ALL" in (context.get("capabilities") or {}).get("drop", []),
+        "may run as root": hardened_by_pod or context.get("runAsNonRoot") is True,
+        "no memory limit": "memory" in (container.get("resources") or {}).get("limits", {}),
+        "no resource requests": {"cpu", "memory"} <= set((container.get("resources") or {}).get("requests", {})),
+        "image is not pinned to a version": re.search(r"(:(?!latest$)[\w.-]+|@sha256:\w+)$", container.get("image", "")),
+    }
+    return [f"container {name}: {problem}" for problem, holds in checks.items() if not holds]
+
+
+def deployment_problems(document):
+    spec = document["spec"]["template"].get("spec", {})
+    labels = document["spec"]["template"].get("metadata", {}).get("labels", {})
+    non_root = (spec.get("securityContext") or {}).get("runAsNonRoot") is True
+    problems = [] if labels.get("app") == "etl" else ["pods lack the label app: etl"]
+    if spec.get("terminationGracePeriodSeconds", 0) <= 10:
+        problems.append("terminationGracePeriodSeconds is not above the daemon's own 10 s")
+    if not any(c.get("args") == ["migrate", "up"] for c in spec.get("initContainers") or []):
+        problems.append("no initContainer runs: tallyman migrate up")
+    for container in (spec.get("initContainers") or []) + (spec.get("containers") or []):
+        problems += container_problems(container, non_root)
+    for container in spec.get("containers") or []:
+        for probe, path in (("livenessProbe", "/api/etl/live"), ("readinessProbe", "/api/etl/ready")):
+            found = ((container.get(probe) or {}).get("httpGet") or {}).get("path")
+            if found != path:
+                problems.append(f"container {container.get('name')}: {probe} asks {found}, not {path}")
+    return problems
+
+
+def settings_problems(document, known):
+    values = {**(document.get("data") or {}), **(document.get("stringData") or {})}
+    problems = [f"{name} is not in .env.example" for name in values if name not in known]
+    if document["kind"] == "Secret":
+        problems += [f"{name} looks like a real secret" for name, value in values.items() if not PLACEHOLDER.search(value)]
+    return problems
+
+
+def house_problems(document, known):
+    problems = []
+    if (document.get("metadata") or {}).get("labels", {}).get("app") != "etl":
+        problems.append("the label app: etl is missing")
+    if document.get("kind") == "Deployment":
+        problems += deployment_problems(document)
+    if document.get("kind") in ("ConfigMap", "Secret"):
+        problems += settings_problems(document, known)
+    if document.get("kind") == "Service" and document["spec"].get("selector") != {"app": "etl"}:
+        problems.append("the Service does not select app: etl")
+    return problems
+
+
+def main(env_example, files):
+    with open(env_example, encoding="utf-8") as lines:
+        known = set(re.findall(r"^#?\s*([A-Z][A-Z0-9_]*)=", lines.read(), re.MULTILINE))
+    problems, kinds = [], set()
+    for file in files:
+        with (sys.stdin if file == "-" else open(file, encoding="utf-8")) as text:
+            for document in yaml.safe_load_all(text):
+                label = f"{file}: {document.get('kind')} {(document.get('metadata') or {}).get('name')}"
+                # A document the schema refuses may lack what the other rules look into.
+                found = schema_problems(document) or house_problems(document, known)
+                problems += [f"{label}: {problem}" for problem in found]
+                kinds.add(document.get("kind"))
+    for kind in ("ConfigMap", "Deployment", "Secret", "Service"):
+        if kind not in kinds:
+            problems.append(f"no {kind} among {', '.join(files)}")
+    print("\n".join(problems) if problems else f"{len(kinds)} kinds are valid for Kubernetes {SCHEMA}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
