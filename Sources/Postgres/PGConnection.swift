@@ -152,10 +152,16 @@ package actor PGConnection {
     private func cancellable<Result>(_ body: () throws -> Result) async throws -> Result {
         try Task.checkCancellation()
         return try await withTaskCancellationHandler {
-            try body()
+            try here(body)
         } onCancel: {
             handle.cancelElsewhere()
         }
+    }
+
+    /// Being a method of the actor, it keeps the cancellable closure on the actor's queue: a closure that does not touch
+    /// the actor would run on the cooperative pool.
+    private func here<Result>(_ body: () throws -> Result) throws -> Result {
+        try body()
     }
 
     /// Turns a libpq result into ours or into an error, and frees it.
@@ -183,16 +189,19 @@ package actor PGConnection {
     // MARK: COPY
 
     private var copyHeaderPending = false
+    private var copyOutActive = false
 
     /// Starts `COPY … TO STDOUT (FORMAT binary)`.
     package func copyOutStart(_ sql: String) async throws {
         try await cancellable { _ = try finish(PQexec(handle.pointer, sql), during: "postgres.copyOut") }
         copyHeaderPending = true
+        copyOutActive = true
     }
 
     /// The next rows, as raw COPY BINARY tuples; nil at the end, when the session is idle again.
     package func copyOutNext(maxBytes: Int = 1 << 18, maxRows: Int = 8_192) async throws -> PGCopyChunk? {
-        try await cancellable {
+        guard copyOutActive else { return nil }
+        return try await cancellable {
             var bytes: [UInt8] = []
             bytes.reserveCapacity(maxBytes + 1_024)
             var starts: [Int32] = []
@@ -204,7 +213,9 @@ package actor PGConnection {
                     return starts.isEmpty ? nil : PGCopyChunk(bytes: bytes, rowStarts: starts)
                 }
                 guard length >= 0, let buffer else {
-                    if PQstatus(handle.pointer) != CONNECTION_OK { markBroken() }
+                    // -2: the server ended the COPY with an error, which waits in the result.
+                    try endCopyOut()
+                    markBroken()
                     throw handle.connectionError(during: "postgres.copyOut")
                 }
                 defer { PQfreemem(buffer) }
@@ -225,6 +236,7 @@ package actor PGConnection {
     }
 
     private func endCopyOut() throws {
+        copyOutActive = false
         var failure: (any Error)?
         while let result = PQgetResult(handle.pointer) {
             do { _ = try finish(result, during: "postgres.copyOut") } catch { failure = error }

@@ -6,9 +6,8 @@ import ProductSync
 import Runtime
 import TestKit
 
-/// A stand-in source, a database of its own as cart and ledger, and the product sync between them.
+/// A source database on nx-27017, a database of its own as cart and ledger, and the product sync between them.
 struct SyncBench {
-    let source: MongoStandIn
     let url: String
     let cart: PGPool
     let mongo: MongoPool
@@ -19,20 +18,64 @@ struct SyncBench {
         """
 
     static func make(table: String = table) async throws -> SyncBench {
-        let source = try MongoStandIn()
-        let url = try await TestPostgres.shared().freshDatabase()
+        let url = try TestPostgres.shared().freshDatabase()
         let cart = PGPool(PGSettings(url: Secret(url), applicationName: "tallyman-test"), maxConnections: 6)
         let mongo = try MongoPool(
-            MongoSettings(url: Secret(source.url), user: nil, password: nil, applicationName: "tallyman-test"))
+            MongoSettings(
+                url: Secret(try TestMongo.freshDatabaseURL()), user: nil, password: nil, applicationName: "tallyman-test"))
         try await cart.withConnection { connection in
             try await connection.execute(table)
-            _ = try await EngineMigrations.migrator.up(connection)
+            _ = try await EngineMigrations.migrator().up(connection)
         }
-        return SyncBench(source: source, url: url, cart: cart, mongo: mongo)
+        return SyncBench(url: url, cart: cart, mongo: mongo)
     }
 
-    func load(_ count: Int, seed: UInt64 = 1) {
-        source.load("products", (0..<count).map { ProductDocuments.product($0, seed: seed) })
+    func load(_ count: Int) async throws {
+        try await insert((0..<count).map { ProductDocuments.product($0) })
+    }
+
+    func insert(_ documents: [BSONDocument]) async throws {
+        for start in stride(from: 0, to: documents.count, by: 500) {
+            var list = BSONBuilder()
+            for (index, document) in documents[start..<min(documents.count, start + 500)].enumerated() {
+                list.append("\(index)", document: document)
+            }
+            var command = BSONBuilder()
+            command.append("insert", string: "products")
+            command.append("documents", array: list.finish())
+            try await send(command.finish())
+        }
+    }
+
+    func remove(_ number: Int) async throws {
+        try await delete { $0.append("_id", objectID: ProductDocuments.id(number)) }
+    }
+
+    func removeAll() async throws {
+        try await delete { _ in }
+    }
+
+    func replace(_ number: Int, with document: BSONDocument) async throws {
+        try await remove(number)
+        try await insert([document])
+    }
+
+    private func delete(_ filter: (inout BSONBuilder) -> Void) async throws {
+        var query = BSONBuilder()
+        filter(&query)
+        var delete = BSONBuilder()
+        delete.append("q", document: query.finish())
+        delete.append("limit", int32: 0)
+        var list = BSONBuilder()
+        list.append("0", document: delete.finish())
+        var command = BSONBuilder()
+        command.append("delete", string: "products")
+        command.append("deletes", array: list.finish())
+        try await send(command.finish())
+    }
+
+    private func send(_ command: BSONDocument) async throws {
+        _ = try await mongo.withSession { try await $0.command(command) }
     }
 
     func job(_ settings: ProductSyncSettings = ProductSyncSettings(), fault: TargetWriter.Fault? = nil) -> ProductSyncJob {
@@ -44,7 +87,8 @@ struct SyncBench {
         _ job: ProductSyncJob, _ options: RunOptions = RunOptions(), failpoint: Failpoint = .none
     ) async throws -> RunRecord {
         let runner = JobRunner(
-            state: cart, jobs: [job], holder: "test", failpoint: failpoint, logger: Logger(label: "test"))
+            state: cart, jobs: [job], holder: "test", failpoint: failpoint,
+            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await runner.run() }
             defer { group.cancelAll() }
@@ -75,6 +119,5 @@ struct SyncBench {
     func close() async {
         await cart.close()
         await mongo.close()
-        source.stop()
     }
 }

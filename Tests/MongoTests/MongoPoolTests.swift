@@ -6,7 +6,8 @@ import Testing
 /// A port on which connections are taken by the kernel and nobody ever says a word.
 final class SilentServer: Sendable {
     let port: UInt16
-    private let descriptor: Int32
+    /// nil once closed: the kernel gives the number of a closed descriptor to the next connection of any test.
+    private let descriptor: Shared<Int32?>
 
     init() throws {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -21,12 +22,14 @@ final class SilentServer: Sendable {
             }
         }
         try #require(bound)
-        self.descriptor = descriptor
+        self.descriptor = Shared(descriptor)
         port = UInt16(bigEndian: address.sin_port)
     }
 
-    func stop() { close(descriptor) }
-    deinit { close(descriptor) }
+    func stop() {
+        if let open = descriptor.change({ $0.take() }) { close(open) }
+    }
+    deinit { stop() }
 }
 
 @Suite struct MongoPoolTests {

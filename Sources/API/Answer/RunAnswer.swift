@@ -70,13 +70,29 @@ package enum RunAnswer {
             }
             let summary = record.error?.summary ?? "the run failed"
             let detail = record.error?.remedy.map { "\(summary). \($0)" } ?? summary
-            members["results"] = SyncAnswer.results(record)
+            if record.job == RunRoutes.productSync { members["results"] = SyncAnswer.results(record) }
             return Problem(.runFailed, status: 500, "The run failed", detail: detail, members: members)
         }
     }
 }
 
-/// The bodies of `POST /api/etl/sync` and of any other job run to its end.
+/// The body of any job but the product sync, run to its end.
+package enum JobAnswer {
+    package static func body(_ record: RunRecord) -> JSONValue {
+        [
+            "success": .bool(record.state == .succeeded), "message": .string(message(record)),
+            "runId": .string(record.id.description), "state": .string(record.state.rawValue),
+            "run": RunAnswer.run(record),
+        ]
+    }
+
+    package static func message(_ record: RunRecord) -> String {
+        let reason = record.error.map { ": \($0.summary)" } ?? ""
+        return "Run of \(record.job.rawValue) \(record.state.rawValue)\(reason)"
+    }
+}
+
+/// The bodies of `POST /api/etl/sync` and of the product sync run by its name.
 package enum SyncAnswer {
     package static func body(_ record: RunRecord) -> JSONValue {
         [

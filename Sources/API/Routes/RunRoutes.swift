@@ -50,11 +50,7 @@ struct RunRoutes: Sendable {
         }
         let options = try RunOptionsBody.read(request.request.body, known: job.options)
         return try await start(job.name, options, request) { record in
-            guard job.name != Self.productSync else { return .json(SyncAnswer.body(record)) }
-            return .json([
-                "success": .bool(record.state == .succeeded), "message": .string("Run \(record.state.rawValue)"),
-                "run": RunAnswer.run(record),
-            ])
+            .json(job.name == Self.productSync ? SyncAnswer.body(record) : JobAnswer.body(record))
         }
     }
 

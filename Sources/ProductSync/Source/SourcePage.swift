@@ -17,6 +17,8 @@ package struct SourcePage: Sendable {
     package var documents = 0
     package var sourceBytes = 0
     package var lastID: IDPosition?
+
+    package init() {}
 }
 
 /// An `_id` as it stood in its document: where a keyset page ended.

@@ -41,7 +41,7 @@ struct SyncCommand: TallyCommand {
         let record = try await OneRun(
             graph: graph, job: Graph.productSync, options: options, waitSeconds: waiting.wait, console: console
         ).execute()
-        return RunReport.sync(record, console)
+        return RunReport.ended(record, console)
     }
 }
 
@@ -114,7 +114,7 @@ struct RunCommand: TallyCommand {
         let record = try await OneRun(
             graph: graph, job: known.name, options: try options(for: known), waitSeconds: waiting.wait, console: console
         ).execute()
-        return RunReport.sync(record, console)
+        return RunReport.ended(record, console)
     }
 
     private func options(for job: any Job) throws -> RunOptions {

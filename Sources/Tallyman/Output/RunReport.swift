@@ -4,13 +4,14 @@ import Runtime
 
 /// A finished run as a command reports it.
 enum RunReport {
-    static func sync(_ record: RunRecord, _ console: Console) -> ExitStatus {
-        var body = SyncAnswer.body(record).object ?? [:]
+    static func ended(_ record: RunRecord, _ console: Console) -> ExitStatus {
+        let isSync = record.job == Graph.productSync
+        var body = (isSync ? SyncAnswer.body(record) : JobAnswer.body(record)).object ?? [:]
         body["job"] = .string(record.job.rawValue)
         body["error"] = record.error.map(RunAnswer.error) ?? .null
         console.answer(.object(body))
         if !console.isJSON {
-            console.line(SyncAnswer.message(record))
+            console.line(isSync ? SyncAnswer.message(record) : JobAnswer.message(record))
             counts(record, console)
             if let remedy = record.error?.remedy { console.note("  \(remedy)") }
         }
@@ -18,7 +19,7 @@ enum RunReport {
     }
 
     static func validation(_ record: RunRecord, _ console: Console) -> ExitStatus {
-        guard record.state == .succeeded || record.state == .partial else { return sync(record, console) }
+        guard record.state == .succeeded || record.state == .partial else { return ended(record, console) }
         let body = ValidationAnswer.body(record)
         console.answer(body)
         if !console.isJSON {
