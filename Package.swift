@@ -49,12 +49,12 @@ let package = Package(
         .target(name: "HTTPWire", dependencies: [httpTypes], swiftSettings: safe),
         .target(name: "Telemetry", dependencies: ["Runtime", log, coreMetrics, metrics], swiftSettings: safe),
         .target(
-            name: "HTTPServer", dependencies: ["HTTPWire", "Runtime", "Telemetry", log, metrics, lifecycle, httpTypes, collections],
+            name: "HTTPServer", dependencies: ["HTTPWire", "Runtime", "Telemetry", log, lifecycle, httpTypes],
             swiftSettings: house),
         .target(name: "Postgres", dependencies: ["CLibPQ", "Runtime", "Telemetry", log], swiftSettings: house),
         .target(name: "Mongo", dependencies: ["CLibMongoC", "Runtime", "Telemetry", log], swiftSettings: house),
         .target(
-            name: "Engine", dependencies: ["Postgres", "Runtime", "Telemetry", log, metrics, lifecycle],
+            name: "Engine", dependencies: ["Cron", "Postgres", "Runtime", "Telemetry", log, metrics, lifecycle],
             resources: [.embedInCode("Migrations")], swiftSettings: safe),
         .target(
             name: "ProductSync", dependencies: ["Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log, metrics, yams, crypto],

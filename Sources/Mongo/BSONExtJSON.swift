@@ -49,7 +49,10 @@ package enum BSONExtJSON {
     }
 
     private static func appendValue(
-        _ element: BSONElement, _ document: Span<UInt8>, depth: Int, to out: inout [UInt8]
+        _ element: BSONElement,
+        _ document: Span<UInt8>,
+        depth: Int,
+        to out: inout [UInt8]
     ) throws {
         let at = element.value.lowerBound
         switch element.type {
@@ -94,7 +97,10 @@ package enum BSONExtJSON {
     }
 
     private static func appendObject(
-        _ range: Range<Int>, _ document: Span<UInt8>, depth: Int, to out: inout [UInt8]
+        _ range: Range<Int>,
+        _ document: Span<UInt8>,
+        depth: Int,
+        to out: inout [UInt8]
     ) throws {
         guard depth <= depthMax else { throw BSONWalk.malformed("nested deeper than \(depthMax)") }
         out.append(UInt8(ascii: "{"))
@@ -111,7 +117,10 @@ package enum BSONExtJSON {
     }
 
     private static func appendArray(
-        _ range: Range<Int>, _ document: Span<UInt8>, depth: Int, to out: inout [UInt8]
+        _ range: Range<Int>,
+        _ document: Span<UInt8>,
+        depth: Int,
+        to out: inout [UInt8]
     ) throws {
         guard depth <= depthMax else { throw BSONWalk.malformed("nested deeper than \(depthMax)") }
         out.append(UInt8(ascii: "["))
@@ -127,7 +136,10 @@ package enum BSONExtJSON {
 
     /// The types JSON has no word for.
     private static func appendWrapped(
-        _ element: BSONElement, _ document: Span<UInt8>, depth: Int, to out: inout [UInt8]
+        _ element: BSONElement,
+        _ document: Span<UInt8>,
+        depth: Int,
+        to out: inout [UInt8]
     ) throws {
         let value = element.value
         switch element.type {

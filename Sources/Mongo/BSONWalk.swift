@@ -3,14 +3,18 @@ import Runtime
 /// Reads BSON in place: one level of a document, element by element, without copying or allocating.
 ///
 /// Every length that the bytes claim is checked before it is used, so hostile input gives `.recordMalformed` and never
-/// a trap. What is not checked: that names and strings are UTF-8, and the insides of nested documents (a walk over them does).
+/// a trap. What is not checked: that names and strings are UTF-8, and the insides of nested documents (a walk over them
+/// does).
 package enum BSONWalk {
     /// Hands each element of the document in `range` to `body`, in order, until it returns false.
     ///
     /// - Parameter range: the whole of `document` when nil, else an element's `value` range of a document or array.
-    /// - Throws: `TallyError(.recordMalformed)` for broken bytes (elements before them were handed out), and what `body` throws.
+    /// - Throws: `TallyError(.recordMalformed)` for broken bytes (elements before them were handed out), and what
+    ///   `body` throws.
     package static func elements(
-        of document: Span<UInt8>, in range: Range<Int>? = nil, _ body: (BSONElement) throws -> Bool
+        of document: Span<UInt8>,
+        in range: Range<Int>? = nil,
+        _ body: (BSONElement) throws -> Bool
     ) throws {
         let range = range ?? 0..<document.count
         guard range.lowerBound >= 0, range.upperBound <= document.count else { throw malformed("range") }
@@ -62,7 +66,8 @@ package enum BSONWalk {
         throw malformed("missing terminator")
     }
 
-    /// How many bytes the value at `start` takes; at least so many are there, except for fixed sizes, which the caller compares.
+    /// How many bytes the value at `start` takes; at least so many are there, except for fixed sizes, which the caller
+    /// compares.
     private static func valueLength(_ type: BSONType, _ document: Span<UInt8>, _ start: Int, _ end: Int) throws -> Int {
         switch type {
         case .null, .undefined, .minKey, .maxKey: return 0

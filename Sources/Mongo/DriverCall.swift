@@ -2,7 +2,8 @@ import Synchronization
 
 /// One call of the driver on a session's thread, and the task that waits for it.
 ///
-/// The driver cannot be interrupted. So a cancelled task is let go at once while the call ends by itself; but never while
+/// The driver cannot be interrupted. So a cancelled task is let go at once while the call ends by itself; but never
+/// while
 /// `deliver` runs, and after it was let go nothing is delivered any more: what the task collected is its own again.
 package final class DriverCall<R: Sendable>: Sendable {
     private enum Phase {
@@ -66,7 +67,8 @@ package final class DriverCall<R: Sendable>: Sendable {
         continuation?.resume(with: result)
     }
 
-    /// Lets the waiting task go with `CancellationError`; true when that happened now, false when `deliver` is under way
+    /// Lets the waiting task go with `CancellationError`; true when that happened now, false when `deliver` is under
+    /// way
     /// (it does it when it ends) or nobody waits.
     @discardableResult
     package func cancel() -> Bool {

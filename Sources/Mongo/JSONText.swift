@@ -15,7 +15,8 @@ enum JSONText {
         out[start...].reverse()
     }
 
-    /// The shortest number that reads back as the same double; whole ones without a fraction, as JavaScript writes them.
+    /// The shortest number that reads back as the same double; whole ones without a fraction, as JavaScript writes
+    /// them.
     static func append(_ value: Double, to out: inout [UInt8]) {
         if value.magnitude < 1e15, value == value.rounded(.towardZero) {
             append(Int64(value), to: &out)
@@ -28,7 +29,8 @@ enum JSONText {
         }
     }
 
-    /// A string literal (RFC 8259 §7) of the bytes in `range`. Throws `.recordMalformed` for U+0000 and for what is not UTF-8.
+    /// A string literal (RFC 8259 §7) of the bytes in `range`. Throws `.recordMalformed` for U+0000 and for what is not
+    /// UTF-8.
     static func quote(_ bytes: Span<UInt8>, _ range: Range<Int>, to out: inout [UInt8]) throws {
         out.append(UInt8(ascii: "\""))
         var ascii = true
@@ -39,7 +41,9 @@ enum JSONText {
             case UInt8(ascii: "\""): out.append(literal: "\\\"")
             case UInt8(ascii: "\\"): out.append(literal: "\\\\")
             case 0x01...0x1F: escapeControl(byte, to: &out)
-            case 0x80...: ascii = false; out.append(byte)
+            case 0x80...:
+                ascii = false
+                out.append(byte)
             default: out.append(byte)
             }
         }

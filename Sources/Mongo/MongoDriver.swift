@@ -22,7 +22,11 @@ enum MongoDriver {
         let labels = (try? document?.strings("errorLabels")) ?? []
         let name = (try? document?.string("codeName")) ?? nil
         return MongoServerError(
-            domain: domain(error, text), code: Int32(bitPattern: error.code), codeName: name, labels: labels, message: text
+            domain: domain(error, text),
+            code: Int32(bitPattern: error.code),
+            codeName: name,
+            labels: labels,
+            message: text
         ).tallyError(during: stage)
     }
 
@@ -102,7 +106,8 @@ struct CollectionHandle: ~Copyable {
     deinit { mongoc_collection_destroy(pointer) }
 }
 
-/// Owns one `mongoc_cursor_t`; must not outlive its client. Its end kills the cursor on the server when that is still open.
+/// Owns one `mongoc_cursor_t`; must not outlive its client. Its end kills the cursor on the server when that is still
+/// open.
 struct CursorHandle: ~Copyable {
     let pointer: OpaquePointer
 

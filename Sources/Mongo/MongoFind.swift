@@ -15,8 +15,14 @@ package struct MongoFind: Sendable {
     package var readConcernMajority: Bool
 
     package init(
-        collection: String, filter: BSONDocument = .empty, sort: BSONDocument? = nil, projection: BSONDocument? = nil,
-        limit: Int = 0, batchSize: Int = 0, maxTime: Duration? = nil, hint: BSONDocument? = nil,
+        collection: String,
+        filter: BSONDocument = .empty,
+        sort: BSONDocument? = nil,
+        projection: BSONDocument? = nil,
+        limit: Int = 0,
+        batchSize: Int = 0,
+        maxTime: Duration? = nil,
+        hint: BSONDocument? = nil,
         readConcernMajority: Bool = false
     ) {
         self.collection = collection

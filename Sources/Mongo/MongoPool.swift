@@ -63,7 +63,9 @@ package final class MongoPool: Sendable {
     }
 
     private func withSession<R: Sendable>(
-        _ slots: SessionSlots, within limit: Duration, _ body: (MongoSession) async throws -> R
+        _ slots: SessionSlots,
+        within limit: Duration,
+        _ body: (MongoSession) async throws -> R
     ) async throws -> R {
         try Task.checkCancellation()
         let slot = try await slots.acquire(within: limit)

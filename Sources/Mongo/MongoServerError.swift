@@ -121,9 +121,10 @@ extension MongoServerError {
     private static func remedy(_ kind: TallyError.Kind) -> String? {
         switch kind {
         case .credentialsRejected:
-            "Check user and password, and authSource in the URL: without it the user is looked for in the URL's database"
+            "Check user and password, and authSource in the URL: without it the URL's database is asked"
         case .permissionDenied: "Grant the user the role `read` on the database"
-        case .sourceUnreachable: "Check that the server runs and is reachable at the URL's hosts, with TLS as it expects"
+        case .sourceUnreachable:
+            "Check that the server runs and is reachable at the URL's hosts, with TLS as it expects"
         default: nil
         }
     }

@@ -5,7 +5,8 @@ import Synchronization
 
 /// One client of the driver and the thread its calls run on, one after the other.
 ///
-/// Not an actor: a call that its task no longer waits for still occupies the thread, and a method isolated to that thread
+/// Not an actor: a call that its task no longer waits for still occupies the thread, and a method isolated to that
+/// thread
 /// could not return before it. The calls themselves never run on a thread of the cooperative pool.
 package final class MongoSession: Sendable {
     /// Bytes that `findAll` collects at most.
@@ -29,7 +30,8 @@ package final class MongoSession: Sendable {
     /// The span is the driver's own memory and ends with the call of `each`. What `each` throws ends the find and is
     /// thrown on. A cancelled task gets `CancellationError` at once and `each` is not called again; the server's work
     /// and this session's slot are then given up when the driver's call under way returns, within the socket timeout.
-    package func find(_ request: MongoFind, each: @escaping @Sendable (Span<UInt8>) throws -> Void) async throws -> Int {
+    package func find(_ request: MongoFind, each: @escaping @Sendable (Span<UInt8>) throws -> Void) async throws -> Int
+    {
         try await run { [database] (client, call: DriverCall<Int>) in
             try Self.find(client, database, request, call, each)
         }
@@ -60,7 +62,8 @@ package final class MongoSession: Sendable {
         }
     }
 
-    /// The collection's size by its metadata: quick, but wrong after a crash or on shards. Never to be relied on for a deletion.
+    /// The collection's size by its metadata: quick, but wrong after a crash or on shards. Never to be relied on for a
+    /// deletion.
     package func estimatedCount(_ collection: String) async throws -> Int {
         try await run { [database] (client, _: DriverCall<Int>) in
             let handle = CollectionHandle(client, database: database, name: collection)
@@ -100,14 +103,18 @@ package final class MongoSession: Sendable {
     }
 
     private static func find(
-        _ client: OpaquePointer, _ database: String, _ request: MongoFind, _ call: DriverCall<Int>,
+        _ client: OpaquePointer,
+        _ database: String,
+        _ request: MongoFind,
+        _ call: DriverCall<Int>,
         _ each: (Span<UInt8>) throws -> Void
     ) throws -> Int {
         let collection = CollectionHandle(client, database: database, name: request.collection)
         let filter = try BSONHandle(request.filter)
         let options = try BSONHandle(request.options)
         let cursor = CursorHandle(
-            pointer: mongoc_collection_find_with_opts(collection.pointer, filter.pointer, options.pointer, nil))
+            pointer: mongoc_collection_find_with_opts(collection.pointer, filter.pointer, options.pointer, nil)
+        )
         var count = 0
         var document: OpaquePointer?
         while mongoc_cursor_next(cursor.pointer, &document), let current = document {

@@ -17,16 +17,24 @@ package struct MongoSettings: Sendable {
     private let socketTimeout: Duration
 
     /// - Parameters:
-    ///   - url: `mongodb://` or `mongodb+srv://` with a database as path. Its options (TLS, replica set, read preference,
+    ///   - url: `mongodb://` or `mongodb+srv://` with a database as path. Its options (TLS, replica set, read
+    ///     preference,
     ///     authSource, time-outs, appName) go before the parameters here.
     ///   - user: used with `password` when the URL carries no user. Taken as it is: not percent-encoded. Without an
-    ///     `authSource` in the URL the user is looked for in the URL's database, as the connection string standard says.
+    ///     `authSource` in the URL the user is looked for in the URL's database, as the connection string standard
+    ///     says.
     ///   - poolMax: sessions at the same time, at least 1.
-    /// - Throws: `TallyError(.settingsInvalid)` for a URL that cannot be read or names no database; it quotes none of it.
+    /// - Throws: `TallyError(.settingsInvalid)` for a URL that cannot be read or names no database; it quotes none of
+    ///   it.
     package init(
-        url: Secret<String>, user: Secret<String>? = nil, password: Secret<String>? = nil, applicationName: String,
-        serverSelectionTimeout: Duration = .seconds(5), connectTimeout: Duration = .seconds(5),
-        socketTimeout: Duration = .seconds(30), poolMax: Int = 4
+        url: Secret<String>,
+        user: Secret<String>? = nil,
+        password: Secret<String>? = nil,
+        applicationName: String,
+        serverSelectionTimeout: Duration = .seconds(5),
+        connectTimeout: Duration = .seconds(5),
+        socketTimeout: Duration = .seconds(30),
+        poolMax: Int = 4
     ) throws {
         self.url = url
         self.user = user
@@ -39,8 +47,11 @@ package struct MongoSettings: Sendable {
         let uri = try Self.parse(url)
         guard let database = mongoc_uri_get_database(uri.pointer).map({ String(cString: $0) }), !database.isEmpty else {
             throw TallyError(
-                .settingsInvalid, during: "mongo.settings", "the MongoDB URL names no database",
-                remedy: "End it in the database's name: mongodb://host:27017/product")
+                .settingsInvalid,
+                during: "mongo.settings",
+                "the MongoDB URL names no database",
+                remedy: "End it in the database's name: mongodb://host:27017/product"
+            )
         }
         databaseName = database
         label = "\(Self.hosts(uri.pointer))/\(database)"
@@ -73,7 +84,8 @@ package struct MongoSettings: Sendable {
             applicationName: mongoc_uri_get_appname(pointer).map { String(cString: $0) },
             serverSelectionTimeoutMS: milliseconds(MONGOC_URI_SERVERSELECTIONTIMEOUTMS),
             connectTimeoutMS: milliseconds(MONGOC_URI_CONNECTTIMEOUTMS),
-            socketTimeoutMS: milliseconds(MONGOC_URI_SOCKETTIMEOUTMS))
+            socketTimeoutMS: milliseconds(MONGOC_URI_SOCKETTIMEOUTMS)
+        )
     }
 
     /// The URL with credentials, time-outs and application name merged in.
@@ -87,10 +99,14 @@ package struct MongoSettings: Sendable {
         }
         guard accepted else {
             throw TallyError(
-                .settingsInvalid, during: "mongo.settings", "the MongoDB user or password is not valid UTF-8 text")
+                .settingsInvalid,
+                during: "mongo.settings",
+                "the MongoDB user or password is not valid UTF-8 text"
+            )
         }
         let timeouts = [
-            (MONGOC_URI_SERVERSELECTIONTIMEOUTMS, serverSelectionTimeout), (MONGOC_URI_CONNECTTIMEOUTMS, connectTimeout),
+            (MONGOC_URI_SERVERSELECTIONTIMEOUTMS, serverSelectionTimeout),
+            (MONGOC_URI_CONNECTTIMEOUTMS, connectTimeout),
             (MONGOC_URI_SOCKETTIMEOUTMS, socketTimeout),
         ]
         for (option, timeout) in timeouts where !mongoc_uri_has_option(pointer, option) {
@@ -99,7 +115,10 @@ package struct MongoSettings: Sendable {
         }
         if mongoc_uri_get_appname(pointer) == nil, !mongoc_uri_set_appname(pointer, applicationName) {
             throw TallyError(
-                .settingsInvalid, during: "mongo.settings", "the application name is longer than MongoDB's 128 bytes")
+                .settingsInvalid,
+                during: "mongo.settings",
+                "the application name is longer than MongoDB's 128 bytes"
+            )
         }
         return uri
     }
@@ -110,11 +129,14 @@ package struct MongoSettings: Sendable {
         // The driver's own words may quote a piece of the password.
         let known = url.expose { $0.hasPrefix("mongodb://") || $0.hasPrefix("mongodb+srv://") }
         throw TallyError(
-            .settingsInvalid, during: "mongo.settings",
-            known ? "the MongoDB URL cannot be read" : "the MongoDB URL does not begin with mongodb:// or mongodb+srv://",
+            .settingsInvalid,
+            during: "mongo.settings",
+            known
+                ? "the MongoDB URL cannot be read" : "the MongoDB URL does not begin with mongodb:// or mongodb+srv://",
             remedy: known
-                ? "Percent-encode the characters : / ? # [ ] @ % in user and password, or give those apart; check hosts and options"
-                : nil)
+                ? "Percent-encode the characters : / ? # [ ] @ % in user and password, or give those apart"
+                : nil
+        )
     }
 
     private static func hosts(_ uri: OpaquePointer) -> String {

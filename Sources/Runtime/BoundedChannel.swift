@@ -106,6 +106,20 @@ package final class BoundedChannel<Element: Sendable>: Sendable {
         }
     }
 
+    /// Adds an element without waiting; false when the channel is full or finished.
+    package func offer(_ element: Element) -> Bool {
+        state.withLock { state in
+            if state.finished { return false }
+            if !state.receivers.isEmpty {
+                state.receivers.removeFirst().continuation.resume(returning: element)
+                return true
+            }
+            guard state.buffer.count < capacity else { return false }
+            state.buffer.append(element)
+            return true
+        }
+    }
+
     /// Ends the channel once; later calls change nothing.
     package func finish(throwing failure: (any Error)? = nil) {
         state.withLock { state in

@@ -5,7 +5,9 @@ import Testing
     /// The worked examples of bsonspec.org/faq.
     @Test func bytesAreThoseOfTheSpecification() {
         let hello = bson { $0.append("hello", string: "world") }
-        #expect(hello.bytes == [0x16, 0, 0, 0, 2] + Array("hello\0".utf8) + [6, 0, 0, 0] + Array("world\0".utf8) + [0])
+        #expect(
+            hello.bytes == [0x16, 0, 0, 0, 2] + Array("hello\0".utf8) + [6, 0, 0, 0] + Array("world\0".utf8) + [0]
+        )
         #expect(BSONBuilder().finish() == .empty)
         let list = bson {
             $0.append(
@@ -14,7 +16,8 @@ import Testing
                     $0.append("0", string: "awesome")
                     $0.append("1", double: 5.05)
                     $0.append("2", int32: 1986)
-                })
+                }
+            )
         }
         #expect(list.bytes.count == 0x31)
         #expect(Array(list.bytes[..<11]) == [0x31, 0, 0, 0, 4] + Array("BSON\0".utf8) + [0x26])
@@ -35,7 +38,8 @@ import Testing
                     $0.append("0", string: "x")
                     $0.append("1", int32: 0)
                     $0.append("2", string: "y")
-                })
+                }
+            )
         }
         #expect(try document.int("a") == 1)
         #expect(try document.int("b") == 2)

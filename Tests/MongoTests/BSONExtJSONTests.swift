@@ -41,34 +41,44 @@ import Testing
     }
 
     /// Cases of the BSON corpus (specifications/source/bson-decimal128) and of IEEE 754's edges.
-    @Test(arguments: [
-        (1999, -2, false, "19.99"), (150, -2, false, "1.50"), (0, 0, false, "0"), (0, 0, true, "-0"), (0, -3, false, "0.000"),
-        (0, 3, false, "0E+3"), (1, 3, false, "1E+3"), (12345, 6111, true, "-1.2345E+6115"), (1, -6176, false, "1E-6176"),
-        (1, -6, false, "0.000001"), (1, -7, false, "1E-7"), (12, -7, false, "0.0000012"), (5, -1, true, "-0.5"),
-        (9_999_999_999_999_999_999_999_999_999_999_999, 6111, false, "9.999999999999999999999999999999999E+6144"),
-        (10_000_000_000_000_000_000_000_000_000_000_000, 0, false, "0"),
-    ] as [(UInt128, Int, Bool, String)])
+    @Test(
+        arguments: [
+            (1999, -2, false, "19.99"), (150, -2, false, "1.50"), (0, 0, false, "0"), (0, 0, true, "-0"),
+            (0, -3, false, "0.000"),
+            (0, 3, false, "0E+3"), (1, 3, false, "1E+3"), (12345, 6111, true, "-1.2345E+6115"),
+            (1, -6176, false, "1E-6176"),
+            (1, -6, false, "0.000001"), (1, -7, false, "1E-7"), (12, -7, false, "0.0000012"), (5, -1, true, "-0.5"),
+            (9_999_999_999_999_999_999_999_999_999_999_999, 6111, false, "9.999999999999999999999999999999999E+6144"),
+            (10_000_000_000_000_000_000_000_000_000_000_000, 0, false, "0"),
+        ] as [(UInt128, Int, Bool, String)]
+    )
     func decimals(coefficient: UInt128, exponent: Int, negative: Bool, text: String) throws {
         let bytes = Samples.decimal128(coefficient, exponent: exponent, negative: negative)
         #expect(try json { $0.append("v", raw: .decimal128, bytes) } == text)
     }
 
-    @Test(arguments: [
-        (0x7800_0000_0000_0000, "\"Infinity\""), (0xF800_0000_0000_0000, "\"-Infinity\""),
-        (0x7C00_0000_0000_0000, "\"NaN\""), (0xFC00_0000_0000_0000, "\"NaN\""), (0x6C10_0000_0000_0000, "0E+3"),
-    ] as [(UInt64, String)])
+    @Test(
+        arguments: [
+            (0x7800_0000_0000_0000, "\"Infinity\""), (0xF800_0000_0000_0000, "\"-Infinity\""),
+            (0x7C00_0000_0000_0000, "\"NaN\""), (0xFC00_0000_0000_0000, "\"NaN\""), (0x6C10_0000_0000_0000, "0E+3"),
+        ] as [(UInt64, String)]
+    )
     func decimalsThatAreNoPlainNumber(high: UInt64, text: String) throws {
         let found = try json { $0.append("v", raw: .decimal128, Samples.little(1) + Samples.little(high)) }
         #expect(found == text || (text == "0E+3" && found.hasPrefix("0")), "\(found)")
     }
 
-    @Test(arguments: [
-        (0, "1970-01-01T00:00:00.000Z"), (-1, "1969-12-31T23:59:59.999Z"), (1_709_208_000_123, "2024-02-29T12:00:00.123Z"),
-        (951_782_400_000, "2000-02-29T00:00:00.000Z"), (-2_203_891_200_000, "1900-03-01T00:00:00.000Z"),
-        (253_402_300_799_999, "9999-12-31T23:59:59.999Z"), (253_402_300_800_000, "253402300800000"),
-        (-62_167_219_200_000, "0000-01-01T00:00:00.000Z"), (-62_167_219_200_001, "-62167219200001"),
-        (-62_162_035_200_001, "0000-02-29T23:59:59.999Z"), (.max, "9223372036854775807"), (.min, "-9223372036854775808"),
-    ] as [(Int64, String)])
+    @Test(
+        arguments: [
+            (0, "1970-01-01T00:00:00.000Z"), (-1, "1969-12-31T23:59:59.999Z"),
+            (1_709_208_000_123, "2024-02-29T12:00:00.123Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"), (-2_203_891_200_000, "1900-03-01T00:00:00.000Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"), (253_402_300_800_000, "253402300800000"),
+            (-62_167_219_200_000, "0000-01-01T00:00:00.000Z"), (-62_167_219_200_001, "-62167219200001"),
+            (-62_162_035_200_001, "0000-02-29T23:59:59.999Z"), (.max, "9223372036854775807"),
+            (.min, "-9223372036854775808"),
+        ] as [(Int64, String)]
+    )
     func dates(milliseconds: Int64, text: String) throws {
         #expect(try json { $0.append("v", date: milliseconds) } == "\"\(text)\"")
     }
@@ -80,10 +90,18 @@ import Testing
         for _ in 0..<2000 {
             let seconds = Int64.random(in: -11_676_096_000...253_402_300_799, using: &random)
             let parts = calendar.dateComponents(
-                [.year, .month, .day, .hour, .minute, .second], from: Date(timeIntervalSince1970: Double(seconds)))
+                [.year, .month, .day, .hour, .minute, .second],
+                from: Date(timeIntervalSince1970: Double(seconds))
+            )
             let expected = String(
-                format: "\"%04d-%02d-%02dT%02d:%02d:%02d.007Z\"", parts.year ?? 0, parts.month ?? 0, parts.day ?? 0,
-                parts.hour ?? 0, parts.minute ?? 0, parts.second ?? 0)
+                format: "\"%04d-%02d-%02dT%02d:%02d:%02d.007Z\"",
+                parts.year ?? 0,
+                parts.month ?? 0,
+                parts.day ?? 0,
+                parts.hour ?? 0,
+                parts.minute ?? 0,
+                parts.second ?? 0
+            )
             #expect(try json { $0.append("v", date: seconds * 1000 + 7) } == expected)
         }
     }
@@ -92,14 +110,17 @@ import Testing
         #expect(
             try BSONExtJSON.text(of: Samples.everything) == """
                 {"double":19.99,"string":"Schüssel \\"groß\\"","document":{"inner":7},"array":["a",{"b":false}],\
-                "binary":"AQIDBA==","oldBinary":"AQIDBA==","uuid":"10111213-1415-1617-1819-1a1b1c1d1e1f","undefined":null,\
+                "binary":"AQIDBA==","oldBinary":"AQIDBA==",\
+                "uuid":"10111213-1415-1617-1819-1a1b1c1d1e1f","undefined":null,\
                 "_id":"65a1b2c3d4e5f60718293a4b","bool":true,"date":"2024-02-29T12:00:00.123Z","null":null,\
                 "regex":{"$regularExpression":{"pattern":"^a.*$","options":"ix"}},\
-                "dbPointer":{"$dbPointer":{"$ref":"shop.p","$id":"65a1b2c3d4e5f60718293a4b"}},"code":{"$code":"return 1"},\
+                "dbPointer":{"$dbPointer":{"$ref":"shop.p","$id":"65a1b2c3d4e5f60718293a4b"}},\
+                "code":{"$code":"return 1"},\
                 "symbol":"sym","scoped":{"$code":"x + 1","$scope":{"x":1}},"int32":-42,\
                 "timestamp":{"$timestamp":{"t":4294967295,"i":5}},"int64":9007199254740993,"decimal":19.99,\
                 "min":{"$minKey":1},"max":{"$maxKey":1}}
-                """)
+                """
+        )
     }
 
     @Test func textsAreEscaped() throws {
@@ -114,7 +135,8 @@ import Testing
         for count in 0...20 {
             let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 * 37 + 200) }
             #expect(
-                try json { $0.append("v", binary: bytes, subtype: 5) } == "\"\(Data(bytes).base64EncodedString())\"")
+                try json { $0.append("v", binary: bytes, subtype: 5) } == "\"\(Data(bytes).base64EncodedString())\""
+            )
         }
     }
 
@@ -129,7 +151,10 @@ import Testing
         expectMalformed { _ = try json { $0.append("v", raw: .string, [4, 0, 0, 0, 0xED, 0xA0, 0x80, 0]) } }
         expectMalformed {
             _ = try json { doc in
-                doc.append("v", document: BSONDocument(bytes: [10, 0, 0, 0, 10, 0xFF, 0xFE, 0, 0, 0].replacingLength()))
+                doc.append(
+                    "v",
+                    document: BSONDocument(bytes: [10, 0, 0, 0, 10, 0xFF, 0xFE, 0, 0, 0].replacingLength())
+                )
             }
         }
     }

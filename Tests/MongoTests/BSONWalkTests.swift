@@ -53,16 +53,19 @@ import Testing
         expectMalformed { _ = try BSONWalk.double(bytes.span, at: index) }
     }
 
-    /// Lengths that lie: of the document, of a string, of a binary, of a code with scope; a missing terminator; an unknown type.
-    @Test(arguments: [
-        [], [5], [5, 0, 0, 0], [4, 0, 0, 0, 0], [6, 0, 0, 0, 0], [5, 0, 0, 0, 1], [0xFF, 0xFF, 0xFF, 0xFF, 0],
-        [8, 0, 0, 0, 10, 97, 97, 0], [8, 0, 0, 0, 10, 97, 0, 1], [9, 0, 0, 0, 16, 97, 0, 1, 0],
-        [8, 0, 0, 0, 99, 97, 0, 0],
-        [12, 0, 0, 0, 2, 97, 0, 0, 0, 0, 0, 0], [13, 0, 0, 0, 2, 97, 0, 0xFF, 0xFF, 0xFF, 0x7F, 0, 0],
-        [13, 0, 0, 0, 5, 97, 0, 0xFF, 0xFF, 0xFF, 0x7F, 0, 0], [12, 0, 0, 0, 5, 97, 0, 0, 0, 0, 0, 1],
-        [12, 0, 0, 0, 3, 97, 0, 4, 0, 0, 0, 0], [12, 0, 0, 0, 15, 97, 0, 4, 0, 0, 0, 0],
-        [10, 0, 0, 0, 11, 97, 0, 97, 0, 1],
-    ] as [[UInt8]])
+    /// Lengths that lie: of the document, of a string, of a binary, of a code with scope; a missing terminator; an
+    /// unknown type.
+    @Test(
+        arguments: [
+            [], [5], [5, 0, 0, 0], [4, 0, 0, 0, 0], [6, 0, 0, 0, 0], [5, 0, 0, 0, 1], [0xFF, 0xFF, 0xFF, 0xFF, 0],
+            [8, 0, 0, 0, 10, 97, 97, 0], [8, 0, 0, 0, 10, 97, 0, 1], [9, 0, 0, 0, 16, 97, 0, 1, 0],
+            [8, 0, 0, 0, 99, 97, 0, 0],
+            [12, 0, 0, 0, 2, 97, 0, 0, 0, 0, 0, 0], [13, 0, 0, 0, 2, 97, 0, 0xFF, 0xFF, 0xFF, 0x7F, 0, 0],
+            [13, 0, 0, 0, 5, 97, 0, 0xFF, 0xFF, 0xFF, 0x7F, 0, 0], [12, 0, 0, 0, 5, 97, 0, 0, 0, 0, 0, 1],
+            [12, 0, 0, 0, 3, 97, 0, 4, 0, 0, 0, 0], [12, 0, 0, 0, 15, 97, 0, 4, 0, 0, 0, 0],
+            [10, 0, 0, 0, 11, 97, 0, 97, 0, 1],
+        ] as [[UInt8]]
+    )
     func lyingBytesAreRefused(bytes: [UInt8]) {
         expectMalformed { try BSONWalk.elements(of: bytes.span) { _ in true } }
     }

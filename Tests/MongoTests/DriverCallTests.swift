@@ -10,7 +10,8 @@ import Testing
                 try await withCheckedThrowingContinuation { continuation in
                     #expect(call.begin(continuation))
                     #expect(throws: Never.self) { try body(call) }
-                })
+                }
+            )
         } catch {
             return .failure(error)
         }

@@ -5,8 +5,11 @@ import Testing
 @Suite struct MongoSettingsTests {
     private func settings(_ url: String, user: String? = nil, password: String? = nil) throws -> MongoSettings {
         try MongoSettings(
-            url: Secret(url), user: user.map { Secret($0) }, password: password.map { Secret($0) },
-            applicationName: "tallyman-test")
+            url: Secret(url),
+            user: user.map { Secret($0) },
+            password: password.map { Secret($0) },
+            applicationName: "tallyman-test"
+        )
     }
 
     @Test func hostsAndDatabaseMakeTheLabel() throws {
@@ -27,7 +30,8 @@ import Testing
     }
 
     @Test func theURLsCredentialsWin() throws {
-        let effective = try settings("mongodb://ann:x%40y@db/product?authSource=admin", user: "bob", password: "z").effective()
+        let effective = try settings("mongodb://ann:x%40y@db/product?authSource=admin", user: "bob", password: "z")
+            .effective()
         #expect(effective.user == "ann")
         #expect(effective.authSource == "admin")
     }
@@ -75,11 +79,14 @@ import Testing
 }
 
 @Suite struct MongoServerErrorTests {
-    @Test(arguments: [
-        (43, .sourceUnreachable), (189, .sourceUnreachable), (10107, .sourceUnreachable), (11600, .sourceUnreachable),
-        (11602, .sourceUnreachable), (18, .credentialsRejected), (13, .permissionDenied), (50, .deadlineExceeded),
-        (365, .serverBusy), (10334, .limitExceeded), (59, .unknown), (2, .unknown),
-    ] as [(Int32, TallyError.Kind)])
+    @Test(
+        arguments: [
+            (43, .sourceUnreachable), (189, .sourceUnreachable), (10107, .sourceUnreachable),
+            (11600, .sourceUnreachable),
+            (11602, .sourceUnreachable), (18, .credentialsRejected), (13, .permissionDenied), (50, .deadlineExceeded),
+            (365, .serverBusy), (10334, .limitExceeded), (59, .unknown), (2, .unknown),
+        ] as [(Int32, TallyError.Kind)]
+    )
     func serverCodes(code: Int32, kind: TallyError.Kind) {
         #expect(MongoServerError(domain: .server, code: code, message: "").kind == kind)
     }

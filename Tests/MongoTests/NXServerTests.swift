@@ -11,7 +11,9 @@ enum NXServer {
     static var isExpected: Bool { url != nil || ProcessInfo.processInfo.environment["CI"] == "true" }
 
     static func withCollection(
-        _ name: String, documents: Int, _ body: (MongoPool, String) async throws -> Void
+        _ name: String,
+        documents: Int,
+        _ body: (MongoPool, String) async throws -> Void
     ) async throws {
         let url = try #require(url, "TEST_NX_MONGO_URL is not set")
         let pool = try MongoPool(MongoSettings(url: Secret(url), applicationName: "tallyman-test"))
@@ -25,8 +27,10 @@ enum NXServer {
                             "documents",
                             array: bson { list in
                                 for index in 0..<documents { list.append("\(index)", document: document(index)) }
-                            })
-                    })
+                            }
+                        )
+                    }
+                )
             }
         }
         try await body(pool, collection)
@@ -80,8 +84,13 @@ struct NXServerTests {
             var filter = BSONDocument.empty
             while true {
                 let request = MongoFind(
-                    collection: collection, filter: filter, sort: bson { $0.append("_id", int32: 1) },
-                    projection: bson { $0.append("_id", int32: 1) }, limit: 20, batchSize: 20)
+                    collection: collection,
+                    filter: filter,
+                    sort: bson { $0.append("_id", int32: 1) },
+                    projection: bson { $0.append("_id", int32: 1) },
+                    limit: 20,
+                    batchSize: 20
+                )
                 let page = try await pool.withSession { try await $0.findAll(request) }
                 let ids = try page.map { document -> [UInt8] in
                     let element = try #require(try document.element("_id"))

@@ -51,7 +51,8 @@ enum Samples {
             array: bson {
                 $0.append("0", string: "a")
                 $0.append("1", document: bson { $0.append("b", bool: false) })
-            })
+            }
+        )
         doc.append("binary", binary: [1, 2, 3, 4], subtype: 0)
         doc.append("oldBinary", binary: [1, 2, 3, 4], subtype: 2)
         doc.append("uuid", binary: uuid, subtype: 4)
@@ -77,7 +78,8 @@ enum Samples {
 
     static func decimal128(_ coefficient: UInt128, exponent: Int, negative: Bool = false) -> [UInt8] {
         let low = UInt64(truncatingIfNeeded: coefficient)
-        let high = UInt64(truncatingIfNeeded: coefficient >> 64) | UInt64(exponent + 6176) << 49 | (negative ? 1 << 63 : 0)
+        let high =
+            UInt64(truncatingIfNeeded: coefficient >> 64) | UInt64(exponent + 6176) << 49 | (negative ? 1 << 63 : 0)
         return little(low) + little(high)
     }
 

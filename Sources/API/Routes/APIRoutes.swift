@@ -16,9 +16,7 @@ package enum APIRoutes {
     /// A router that answers all routes; unknown paths and wrong methods are answered as problems too.
     package static func router(_ ports: APIPorts, gate: Gate, logger: Logger) -> Router {
         var router = Router()
-        router.errorResponse = { failure in
-            ServerResponse.problem(Problem.from(failure), requestID: nil)
-        }
+        router.errorResponse = { ServerResponse.refusal($0, requestID: nil) }
         let edge = Edge(gate: gate, logger: logger)
         router.middleware = [
             { request, route, next in try await edge.answer(request, route: route, next: next) }

@@ -27,7 +27,7 @@ struct ServeCommand: TallyCommand {
         let draining = DrainMark()
         let gate = await Gate(settings.access)
         let router = APIRoutes.router(graph.ports(draining: draining), gate: gate, logger: Logger(label: "http"))
-        let server = HTTPServer(
+        let server = Server(
             configuration: HTTPServerConfiguration(host: settings.host, port: settings.port), router: router,
             logger: Logger(label: "http"))
         graph.logger.event(

@@ -1,0 +1,44 @@
+package import HTTPTypes
+
+/// A request as a handler sees it.
+package struct ServerRequest: Sendable {
+    package var method: HTTPRequest.Method
+    package var path: [String]
+    package var query: [(String, String)]
+    package var headers: HTTPFields
+    package var body: [UInt8]
+    package var remoteAddress: String
+    package var id: String
+    package var host: String
+
+    package init(
+        method: HTTPRequest.Method, path: [String], query: [(String, String)], headers: HTTPFields, body: [UInt8],
+        remoteAddress: String, id: String, host: String
+    ) {
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.remoteAddress = remoteAddress
+        self.id = id
+        self.host = host
+    }
+}
+
+/// What a handler answers.
+package struct ServerResponse: Sendable {
+    package enum Body: Sendable {
+        case bytes([UInt8])
+    }
+
+    package var status: HTTPResponse.Status
+    package var headers: HTTPFields
+    package var body: Body
+
+    package init(status: HTTPResponse.Status, headers: HTTPFields = [:], body: Body = .bytes([])) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+}
