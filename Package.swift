@@ -49,30 +49,41 @@ let package = Package(
         .target(name: "HTTPWire", dependencies: [httpTypes], swiftSettings: safe),
         .target(name: "Telemetry", dependencies: ["Runtime", log, coreMetrics, metrics], swiftSettings: safe),
         .target(
-            name: "HTTPServer", dependencies: ["HTTPWire", "Runtime", "Telemetry", log, lifecycle, httpTypes],
-            swiftSettings: house),
+            name: "HTTPServer",
+            dependencies: ["HTTPWire", "Runtime", "Telemetry", log, lifecycle, httpTypes],
+            swiftSettings: house
+        ),
         .target(name: "Postgres", dependencies: ["CLibPQ", "Runtime", "Telemetry", log], swiftSettings: house),
         .target(name: "Mongo", dependencies: ["CLibMongoC", "Runtime", "Telemetry", log], swiftSettings: house),
         .target(
-            name: "Engine", dependencies: ["Cron", "Postgres", "Runtime", "Telemetry", log, metrics, lifecycle],
-            resources: [.embedInCode("Migrations")], swiftSettings: safe),
+            name: "Engine",
+            dependencies: ["Cron", "Postgres", "Runtime", "Telemetry", log, metrics, lifecycle],
+            resources: [.embedInCode("Migrations")],
+            swiftSettings: safe
+        ),
         .target(
-            name: "ProductSync", dependencies: ["Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log, metrics, yams, crypto],
-            swiftSettings: safe),
+            name: "ProductSync",
+            dependencies: ["Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log, metrics, yams, crypto],
+            swiftSettings: safe
+        ),
         .target(
-            name: "API", dependencies: ["Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto],
-            swiftSettings: safe),
+            name: "API",
+            dependencies: [
+                "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
+            ],
+            swiftSettings: safe
+        ),
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "Cron", "Engine", "HTTPServer", "Mongo", "Postgres", "ProductSync", "Runtime", "Telemetry", log, metrics, lifecycle, jwt,
+                "API", "Cron", "Engine", "HTTPServer", "Mongo", "Postgres", "ProductSync", "Runtime", "Telemetry", log,
+                metrics, lifecycle, jwt,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
             ],
-            swiftSettings: safe),
+            swiftSettings: safe
+        ),
         .target(name: "TestKit", dependencies: ["Runtime"], path: "Tests/TestKit", swiftSettings: house),
-        .executableTarget(
-            name: "MongoStandIn", dependencies: ["TestKit"], path: "Tests/MongoStandIn", swiftSettings: house),
         tests("RuntimeTests", ["Runtime"]),
         tests("CronTests", ["Cron"]),
         tests("HTTPWireTests", ["HTTPWire", httpTypes]),
@@ -84,8 +95,6 @@ let package = Package(
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
         tests("APITests", ["API", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),
-        tests("CrashTests", ["Postgres", "Runtime"]),
-        tests("EndToEndTests", ["Postgres", "Runtime"]),
         tests("ArchitectureTests", []),
     ]
 )

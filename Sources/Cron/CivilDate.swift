@@ -1,4 +1,5 @@
-/// A day of the proleptic Gregorian calendar; the arithmetic is Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms".
+/// A day of the proleptic Gregorian calendar; the arithmetic is Howard Hinnant's "chrono-Compatible Low-Level Date
+/// Algorithms".
 struct CivilDate {
     let year: Int
     let month: Int

@@ -38,11 +38,16 @@ package struct CronExpression: Sendable, Hashable {
         month = try CronField(
             fields[3],
             .init(
-                name: "month", range: 1...12,
-                names: ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], firstName: 1))
+                name: "month",
+                range: 1...12,
+                names: ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
+                firstName: 1
+            )
+        )
         dayOfWeek = try CronField(
             fields[4],
-            .init(name: "day of week", range: 0...7, names: ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]))
+            .init(name: "day of week", range: 0...7, names: ["sun", "mon", "tue", "wed", "thu", "fri", "sat"])
+        )
         try refuseImpossibleDates()
     }
 
@@ -50,11 +55,14 @@ package struct CronExpression: Sendable, Hashable {
         // With both days given and neither starred, the weekday alone is enough for a fire.
         guard dayOfWeek.beginsWithStar || dayOfMonth.beginsWithStar else { return }
         let longest = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
-        let possible = dayOfMonth.lastDay || month.values.contains { month in dayOfMonth.values.contains { $0 <= longest[month - 1] } }
+        let possible =
+            dayOfMonth.lastDay
+            || month.values.contains { month in dayOfMonth.values.contains { $0 <= longest[month - 1] } }
         guard possible else { throw CronParseError(field: "day of month", reason: "no such day in the given months") }
     }
 
-    /// Neither minute nor hour begins with `*`: the job names a time, which daylight saving must neither skip nor repeat.
+    /// Neither minute nor hour begins with `*`: the job names a time, which daylight saving must neither skip nor
+    /// repeat.
     package var isFixedTime: Bool { !minute.beginsWithStar && !hour.beginsWithStar }
 
     /// The first fire after `date`; nil when there is none within 50 years.
@@ -63,7 +71,8 @@ package struct CronExpression: Sendable, Hashable {
         var from = (date.timeIntervalSince1970 / 60).rounded(.down) + 1
         var segment = Segment(at: date, zone: zone)
         while true {
-            let endMinute = segment.end.map { ($0.timeIntervalSince1970 / 60).rounded(.up) } ?? horizon.timeIntervalSince1970 / 60
+            let endMinute =
+                segment.end.map { ($0.timeIntervalSince1970 / 60).rounded(.up) } ?? horizon.timeIntervalSince1970 / 60
             var local = Int(from) + segment.offsetMinutes
             if isFixedTime, let repeatedUntil = segment.repeatedUntil { local = max(local, repeatedUntil) }
             if let found = match(from: local, before: Int(endMinute) + segment.offsetMinutes) {

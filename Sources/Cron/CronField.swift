@@ -73,7 +73,9 @@ struct CronField: Sendable, Hashable {
         }
         guard kind.range.contains(number) else {
             throw CronParseError(
-                field: kind.name, reason: "\(number) is outside \(kind.range.lowerBound)-\(kind.range.upperBound)")
+                field: kind.name,
+                reason: "\(number) is outside \(kind.range.lowerBound)-\(kind.range.upperBound)"
+            )
         }
         return number
     }

@@ -38,7 +38,8 @@ package final class DeadLetterSink: Sendable {
     }
 
     private func on<Result: Sendable>(
-        _ connection: PGConnection?, _ body: (PGConnection) async throws -> Result
+        _ connection: PGConnection?,
+        _ body: (PGConnection) async throws -> Result
     ) async throws -> Result? {
         if let connection { return try await body(connection) }
         return try await pool?.withConnection(body)
@@ -53,8 +54,11 @@ package final class DeadLetterSink: Sendable {
         }
         guard total <= Self.runMax else {
             throw TallyError(
-                .tooManyDeadLetters, during: "dead-letters.record", "more than \(Self.runMax) records of this run are bad",
-                remedy: "That many bad records are a broken mapping. Look at `tallyman dead-letters list`.")
+                .tooManyDeadLetters,
+                during: "dead-letters.record",
+                "more than \(Self.runMax) records of this run are bad",
+                remedy: "That many bad records are a broken mapping. Look at `tallyman dead-letters list`."
+            )
         }
         _ = try await on(connection) { connection in
             for letter in letters {
@@ -69,8 +73,10 @@ package final class DeadLetterSink: Sendable {
                     """,
                     [
                         .text(job.rawValue), .text(letter.key), .text(letter.kind), .text(letter.reason),
-                        .textArray(letter.columns), letter.fingerprint.map { .bytea($0) } ?? .null, .uuid(runID.rawValue),
-                    ])
+                        .textArray(letter.columns), letter.fingerprint.map { .bytea($0) } ?? .null,
+                        .uuid(runID.rawValue),
+                    ]
+                )
             }
         }
     }
@@ -80,7 +86,8 @@ package final class DeadLetterSink: Sendable {
         let open = try await on(connection) { connection in
             try await connection.query(
                 "SELECT key, coalesce(fingerprint, ''::bytea) FROM etl.dead_letters "
-                    + "WHERE job = $1 AND resolved_at IS NULL LIMIT 100000", [.text(job.rawValue)]
+                    + "WHERE job = $1 AND resolved_at IS NULL LIMIT 100000",
+                [.text(job.rawValue)]
             ).rows.map { (try $0[0].string(), $0[1].bytes ?? []) }
         }
         return Dictionary(open ?? [], uniquingKeysWith: { first, _ in first })
@@ -92,7 +99,9 @@ package final class DeadLetterSink: Sendable {
         _ = try await on(connection) { connection in
             try await connection.query(
                 "UPDATE etl.dead_letters SET resolved_at = clock_timestamp(), resolution = 'synced' "
-                    + "WHERE job = $1 AND resolved_at IS NULL AND key = ANY ($2)", [.text(job.rawValue), .textArray(keys)])
+                    + "WHERE job = $1 AND resolved_at IS NULL AND key = ANY ($2)",
+                [.text(job.rawValue), .textArray(keys)]
+            )
         }
     }
 }

@@ -3,11 +3,14 @@ import Metrics
 
 /// Every metric of the engine: name, unit and labels in one place; `docs/metrics.md` lists them.
 enum EngineMetric {
-    static func finished(_ job: JobName, state: RunState, duration: Duration, counts: [String: Int]) {
+    static func finished(_ job: JobName, state: RunState, dryRun: Bool, duration: Duration, counts: [String: Int]) {
         let parts = duration.components
         let nanoseconds = parts.seconds * 1_000_000_000 + parts.attoseconds / 1_000_000_000
-        Metrics.Timer(label: "etl_run_duration_seconds", dimensions: [("source", job.rawValue), ("pipeline", job.rawValue)])
-            .recordNanoseconds(nanoseconds)
+        Metrics.Timer(
+            label: "etl_run_duration_seconds",
+            dimensions: [("source", job.rawValue), ("pipeline", job.rawValue)]
+        )
+        .recordNanoseconds(nanoseconds)
         Counter(label: "etl_runs_total", dimensions: [("job", job.rawValue), ("state", state.rawValue)]).increment()
         if let rows = counts["syncedProducts"], rows > 0 {
             Counter(label: "etl_rows_processed_total", dimensions: [("source", job.rawValue), ("table", "product")])
@@ -16,7 +19,7 @@ enum EngineMetric {
         if state == .failed {
             Counter(label: "etl_errors_total", dimensions: [("source", job.rawValue), ("stage", "run")]).increment()
         }
-        if state == .succeeded {
+        if state == .succeeded, !dryRun {
             Gauge(label: "etl_last_success_timestamp_seconds", dimensions: [("job", job.rawValue)])
                 .record(Date().timeIntervalSince1970)
         }

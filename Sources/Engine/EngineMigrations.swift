@@ -12,6 +12,8 @@ package enum EngineMigrations {
         PGMigrator(
             migrations: try files.map {
                 try PGMigration(fileName: $0.name, text: String(decoding: $0.bytes, as: UTF8.self))
-            }, schema: "etl")
+            },
+            schema: "etl"
+        )
     }
 }

@@ -28,7 +28,11 @@ package final class JobRunner: Sendable {
     private let finished = Mutex<[RunID: TestSignal]>([:])
 
     package init(
-        state: PGPool, jobs: [any Job], holder: String, failpoint: Failpoint = .none, logger: Logger
+        state: PGPool,
+        jobs: [any Job],
+        holder: String,
+        failpoint: Failpoint = .none,
+        logger: Logger
     ) {
         self.state = state
         self.jobs = Dictionary(jobs.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
@@ -58,7 +62,10 @@ package final class JobRunner: Sendable {
     /// Throws `RunBusy` with the running run when the lease is held; `.notFound` for an unknown job, `.requestInvalid`
     /// for an option that the job does not know, `.migrationsMissing` before `tallyman migrate up`.
     package func submit(
-        _ name: JobName, _ options: RunOptions, trigger: RunTrigger, requestedBy: String
+        _ name: JobName,
+        _ options: RunOptions,
+        trigger: RunTrigger,
+        requestedBy: String
     ) async throws -> RunID {
         guard let job = jobs[name] else {
             throw TallyError(.notFound, during: "run.submit", "there is no job \"\(name)\"")
@@ -69,8 +76,12 @@ package final class JobRunner: Sendable {
             attempt = try await Lease.acquire("job:\(name)", run: id, holder: holder, settings: state.settings)
         } catch let error as TallyError where error.serverError?.sqlState == "42P01" {
             throw TallyError(
-                .migrationsMissing, during: "run.submit", "schema etl is missing in \(state.settings.databaseLabel)",
-                remedy: "Run `tallyman migrate up`.", cause: error)
+                .migrationsMissing,
+                during: "run.submit",
+                "schema etl is missing in \(state.settings.databaseLabel)",
+                remedy: "Run `tallyman migrate up`.",
+                cause: error
+            )
         }
         guard case .won(let lease, let interrupted) = attempt else {
             if case .held(let running) = attempt { throw RunBusy(job: name, running: running) }
@@ -81,7 +92,13 @@ package final class JobRunner: Sendable {
             try await ledger.insert(id, name, options, trigger: trigger, requestedBy: requestedBy, holder: holder)
             try await ledger.move(id, to: .running, fence: options.dryRun ? nil : lease.fence)
             let accepted = Accepted(
-                id: id, job: job, options: options, lease: lease, cancel: CancelSignal(), progress: Progress())
+                id: id,
+                job: job,
+                options: options,
+                lease: lease,
+                cancel: CancelSignal(),
+                progress: Progress()
+            )
             active.withLock { $0[id] = (accepted.progress, accepted.cancel, TestSignal()) }
             try await self.accepted.send(accepted)
             return id
@@ -118,13 +135,25 @@ package final class JobRunner: Sendable {
     private func carryOut(_ run: Accepted) async {
         let started = ContinuousClock.now
         let context = RunContext(
-            runID: run.id, job: run.job.name, options: run.options, fence: run.options.dryRun ? nil : run.lease.fence,
-            logger: logger, progress: run.progress,
-            deadLetters: DeadLetterSink(job: run.job.name, runID: run.id, pool: run.job.targets.first), failpoint: failpoint)
+            runID: run.id,
+            job: run.job.name,
+            options: run.options,
+            fence: run.options.dryRun ? nil : run.lease.fence,
+            logger: logger,
+            progress: run.progress,
+            deadLetters: DeadLetterSink(job: run.job.name, runID: run.id, pool: run.job.targets.first),
+            failpoint: failpoint
+        )
         let outcome = await attempt(run, context)
         // The end of a run is written also when everything around it is being cancelled (INV-7).
         await Uncancelled.run { await self.close(run, context, outcome) }
-        EngineMetric.finished(run.job.name, state: outcome.state, duration: started.duration(to: .now), counts: outcome.counts)
+        EngineMetric.finished(
+            run.job.name,
+            state: outcome.state,
+            dryRun: run.options.dryRun,
+            duration: started.duration(to: .now),
+            counts: outcome.counts
+        )
         let done = active.withLock { $0.removeValue(forKey: run.id)?.done }
         done?.fire()
     }
@@ -163,7 +192,9 @@ package final class JobRunner: Sendable {
                 summary: [
                     "counts": .object(summary.counts.mapValues { .int($0) }), "details": summary.details,
                     "proof": .string(summary.proof.rawValue), "retries": .int(context.retries),
-                ], counts: summary.counts)
+                ],
+                counts: summary.counts
+            )
         } catch {
             let ours = TallyError.wrapping(error, during: "run")
             return Outcome(state: ours.kind == .cancelled ? .cancelled : .failed, error: RunError(ours))
@@ -183,21 +214,29 @@ package final class JobRunner: Sendable {
     private func close(_ run: Accepted, _ context: RunContext, _ outcome: Outcome) async {
         do {
             try await ledger.move(
-                run.id, to: outcome.state, progress: run.progress.snapshot.json, summary: outcome.summary,
-                error: outcome.error)
+                run.id,
+                to: outcome.state,
+                progress: run.progress.snapshot.json,
+                summary: outcome.summary,
+                error: outcome.error
+            )
         } catch {
             logger.event(
-                .error, "the end of a run could not be written; its lease will mark it interrupted",
-                [.runID: "\(run.id)", .job: run.job.name.rawValue, .error: "\(error)"])
+                .error,
+                "the end of a run could not be written; its lease will mark it interrupted",
+                [.runID: "\(run.id)", .job: run.job.name.rawValue, .error: "\(error)"]
+            )
         }
         await run.lease.release()
         if let error = outcome.error {
             logger.event(
-                .error, "run ended in failure",
+                .error,
+                "run ended in failure",
                 [
                     .runID: "\(run.id)", .job: run.job.name.rawValue, .state: outcome.state.rawValue,
                     .kind: error.kind, .stage: error.stage, .error: error.summary, .remedy: error.remedy ?? "",
-                ])
+                ]
+            )
         }
     }
 }

@@ -33,10 +33,13 @@ actor Lease {
         do {
             var locked = try await lock(connection, name)
             let row = try await connection.query(
-                "SELECT run_id, expires_at < clock_timestamp(), holder FROM etl.leases WHERE name = $1", [.text(name)])
+                "SELECT run_id, expires_at < clock_timestamp(), holder FROM etl.leases WHERE name = $1",
+                [.text(name)]
+            )
             let previous = try row.rows.first.flatMap { $0[0].isNull ? nil : RunID(rawValue: try $0[0].uuid()) }
             if !locked, try row.rows.first?[1].bool() == true {
-                // The holder's session lives but its heart does not: a freeze. Its session is ended, then the lock is free.
+                // The holder's session lives but its heart does not: a freeze. Its session is ended, then the lock is
+                // free.
                 try await endHolder(connection, name)
                 locked = try await lock(connection, name)
             }
@@ -51,7 +54,9 @@ actor Lease {
                 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, run_id = excluded.run_id,
                     fence = etl.leases.fence + 1, expires_at = excluded.expires_at
                 RETURNING fence
-                """, [.text(name), .text(holder), .uuid(run.rawValue)])
+                """,
+                [.text(name), .text(holder), .uuid(run.rawValue)]
+            )
             guard let fence = try won.rows.first?[0].int64() else {
                 throw TallyError(.unknown, during: "lease.acquire", "the lease row could not be written")
             }
@@ -64,7 +69,8 @@ actor Lease {
 
     private static func lock(_ connection: PGConnection, _ name: String) async throws -> Bool {
         try await connection.query(
-            "SELECT pg_try_advisory_lock(\(lockSpace), hashtext($1))", [.text(name)]
+            "SELECT pg_try_advisory_lock(\(lockSpace), hashtext($1))",
+            [.text(name)]
         ).rows.first?[0].bool() ?? false
     }
 
@@ -74,14 +80,18 @@ actor Lease {
             SELECT pg_terminate_backend(pid, 5000) FROM pg_locks
             WHERE locktype = 'advisory' AND classid = \(lockSpace) AND objid = hashtext($1)::oid AND granted
                 AND pid <> pg_backend_pid()
-            """, [.text(name)])
+            """,
+            [.text(name)]
+        )
     }
 
     /// Extends the lease. Throws `.leaseLost` when somebody else holds it by now.
     func renew() async throws {
         let renewed = try await connection.query(
             "UPDATE etl.leases SET expires_at = clock_timestamp() + interval '\(Self.lifetime)' "
-                + "WHERE name = $1 AND fence = $2", [.text(name), .int(fence)])
+                + "WHERE name = $1 AND fence = $2",
+            [.text(name), .int(fence)]
+        )
         guard renewed.affectedRows == 1 else {
             throw TallyError(.leaseLost, during: "lease.renew", "another process has taken over \(name)")
         }
@@ -91,7 +101,8 @@ actor Lease {
     func release() async {
         _ = try? await connection.query(
             "UPDATE etl.leases SET run_id = NULL, expires_at = clock_timestamp() WHERE name = $1 AND fence = $2",
-            [.text(name), .int(fence)])
+            [.text(name), .int(fence)]
+        )
         await connection.close()
     }
 }
@@ -105,11 +116,16 @@ enum Fence {
                 INSERT INTO etl.fences (job, fence) VALUES ($1, $2)
                 ON CONFLICT (job) DO UPDATE SET fence = excluded.fence, touched_at = clock_timestamp()
                     WHERE etl.fences.fence < excluded.fence
-                """, [.text(job.rawValue), .int(fence)])
+                """,
+                [.text(job.rawValue), .int(fence)]
+            )
             guard raised.affectedRows == 1 else {
                 throw TallyError(
-                    .leaseLost, during: "fence.raise", "the target knows a newer fence for \(job)",
-                    remedy: "The state database may have been restored from a backup; see docs/operations.")
+                    .leaseLost,
+                    during: "fence.raise",
+                    "the target knows a newer fence for \(job)",
+                    remedy: "The state database may have been restored from a backup; see docs/operations."
+                )
             }
         }
     }

@@ -21,7 +21,10 @@ package struct Ledger: Sendable {
 
     /// Newest first, at most `limit`; `before` continues behind a run already seen.
     package func runs(
-        job: JobName? = nil, state: RunState? = nil, limit: Int = 50, before: RunID? = nil
+        job: JobName? = nil,
+        state: RunState? = nil,
+        limit: Int = 50,
+        before: RunID? = nil
     ) async throws -> [RunRecord] {
         var conditions: [String] = []
         var values: [PGValue] = []
@@ -43,7 +46,8 @@ package struct Ledger: Sendable {
 
     package func lastRun(job: JobName, dryRun: Bool = false) async throws -> RunRecord? {
         try await query(
-            "WHERE job = $1 AND dry_run = $2 ORDER BY queued_at DESC, id DESC LIMIT 1", [.text(job.rawValue), .bool(dryRun)]
+            "WHERE job = $1 AND dry_run = $2 ORDER BY queued_at DESC, id DESC LIMIT 1",
+            [.text(job.rawValue), .bool(dryRun)]
         ).first
     }
 
@@ -65,22 +69,42 @@ package struct Ledger: Sendable {
             cell.isNull ? nil : try JSONDecoder().decode(JSONValue.self, from: Data(try cell.string().utf8))
         }
         func date(_ cell: PGCell) throws -> Date? { cell.isNull ? nil : try cell.date() }
-        guard let trigger = RunTrigger(rawValue: try row[2].string()), let state = RunState(rawValue: try row[5].string()) else {
-            throw TallyError(.schemaMismatch, during: "ledger.read", "a run has a state or trigger this version does not know")
+        guard let trigger = RunTrigger(rawValue: try row[2].string()),
+            let state = RunState(rawValue: try row[5].string())
+        else {
+            throw TallyError(
+                .schemaMismatch,
+                during: "ledger.read",
+                "a run has a state or trigger this version does not know"
+            )
         }
         return RunRecord(
-            id: RunID(rawValue: try row[0].uuid()), job: JobName(rawValue: try row[1].string()), trigger: trigger,
-            requestedBy: try row[3].string(), dryRun: try row[4].bool(), state: state,
-            fence: row[6].isNull ? nil : try row[6].int64(), queuedAt: try row[7].date(), startedAt: try date(row[8]),
-            finishedAt: try date(row[9]), heartbeatAt: try date(row[10]), progress: try json(row[11]),
+            id: RunID(rawValue: try row[0].uuid()),
+            job: JobName(rawValue: try row[1].string()),
+            trigger: trigger,
+            requestedBy: try row[3].string(),
+            dryRun: try row[4].bool(),
+            state: state,
+            fence: row[6].isNull ? nil : try row[6].int64(),
+            queuedAt: try row[7].date(),
+            startedAt: try date(row[8]),
+            finishedAt: try date(row[9]),
+            heartbeatAt: try date(row[10]),
+            progress: try json(row[11]),
             summary: try json(row[12]),
-            error: row[13].isNull ? nil : try JSONDecoder().decode(RunError.self, from: Data(try row[13].string().utf8)))
+            error: row[13].isNull ? nil : try JSONDecoder().decode(RunError.self, from: Data(try row[13].string().utf8))
+        )
     }
 
     // MARK: Writing
 
     func insert(
-        _ id: RunID, _ job: JobName, _ options: RunOptions, trigger: RunTrigger, requestedBy: String, holder: String
+        _ id: RunID,
+        _ job: JobName,
+        _ options: RunOptions,
+        trigger: RunTrigger,
+        requestedBy: String,
+        holder: String
     ) async throws {
         let text = String(decoding: try JSONEncoder().encode(options), as: UTF8.self)
         try await change(
@@ -89,12 +113,17 @@ package struct Ledger: Sendable {
             [
                 .uuid(id.rawValue), .text(job.rawValue), .text(trigger.rawValue), .text(requestedBy),
                 .bool(options.dryRun), .json(text), .text(holder),
-            ])
+            ]
+        )
     }
 
     /// Moves a run on; a move that the state machine does not know changes nothing and throws.
     func move(
-        _ id: RunID, to next: RunState, fence: Int64? = nil, progress: JSONValue? = nil, summary: JSONValue? = nil,
+        _ id: RunID,
+        to next: RunState,
+        fence: Int64? = nil,
+        progress: JSONValue? = nil,
+        summary: JSONValue? = nil,
         error: RunError? = nil
     ) async throws {
         let from = RunState.allCases.filter { $0.successors.contains(next) }.map(\.rawValue)
@@ -111,7 +140,8 @@ package struct Ledger: Sendable {
                 .uuid(id.rawValue), .text(next.rawValue), fence.map { .int($0) } ?? .null,
                 progress.map { .json($0.text) } ?? .null, summary.map { .json($0.text) } ?? .null,
                 errorText.map { .json($0) } ?? .null, .textArray(from),
-            ])
+            ]
+        )
         guard moved == 1 else {
             throw TallyError(.leaseLost, during: "ledger.move", "run \(id) could not become \(next.rawValue)")
         }
@@ -122,7 +152,9 @@ package struct Ledger: Sendable {
         try await state.withConnection { connection in
             let result = try await connection.query(
                 "UPDATE etl.runs SET heartbeat_at = clock_timestamp(), progress = $2 WHERE id = $1 "
-                    + "RETURNING coalesce(cancel_requested_by, '')", [.uuid(id.rawValue), .json(progress.text)])
+                    + "RETURNING coalesce(cancel_requested_by, '')",
+                [.uuid(id.rawValue), .json(progress.text)]
+            )
             let by = try result.rows.first?[0].string() ?? ""
             return by.isEmpty ? nil : by
         }
@@ -132,7 +164,8 @@ package struct Ledger: Sendable {
     package func requestCancel(_ id: RunID, by: String) async throws -> Bool {
         try await change(
             "UPDATE etl.runs SET cancel_requested_by = $2 WHERE id = $1 AND state IN ('queued', 'running')",
-            [.uuid(id.rawValue), .text(by)]) == 1
+            [.uuid(id.rawValue), .text(by)]
+        ) == 1
     }
 
     @discardableResult

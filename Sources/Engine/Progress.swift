@@ -57,7 +57,13 @@ package final class Progress: Sendable {
         let rate = Double(now.read) / seconds
         let left = now.total.map { max(0, $0 - now.read) }
         return ProgressSnapshot(
-            stage: now.stage, read: now.read, compared: now.compared, written: now.written, total: now.total,
-            rowsPerSecond: rate, etaSeconds: rate > 0 ? left.map { Double($0) / rate } : nil)
+            stage: now.stage,
+            read: now.read,
+            compared: now.compared,
+            written: now.written,
+            total: now.total,
+            rowsPerSecond: rate,
+            etaSeconds: rate > 0 ? left.map { Double($0) / rate } : nil
+        )
     }
 }

@@ -19,8 +19,15 @@ package final class RunContext: Sendable {
     private let retriesCounted = Mutex(0)
 
     package init(
-        runID: RunID, job: JobName, options: RunOptions, fence: Int64?, logger: Logger, progress: Progress,
-        deadLetters: DeadLetterSink, failpoint: Failpoint = .none, backoff: Backoff = Backoff()
+        runID: RunID,
+        job: JobName,
+        options: RunOptions,
+        fence: Int64?,
+        logger: Logger,
+        progress: Progress,
+        deadLetters: DeadLetterSink,
+        failpoint: Failpoint = .none,
+        backoff: Backoff = Backoff()
     ) {
         self.runID = runID
         self.job = job
@@ -38,10 +45,13 @@ package final class RunContext: Sendable {
 
     /// One fenced writing transaction: the fence statement first, then `body`, then COMMIT.
     ///
-    /// Asynchronous unless `durable`. Throws `.leaseLost` when another run has taken over. In a dry run it throws before
+    /// Asynchronous unless `durable`. Throws `.leaseLost` when another run has taken over. In a dry run it throws
+    /// before
     /// anything is sent.
     package func write<Result: Sendable>(
-        on connection: PGConnection, durable: Bool, _ body: (PGConnection) async throws -> Result
+        on connection: PGConnection,
+        durable: Bool,
+        _ body: (PGConnection) async throws -> Result
     ) async throws -> Result {
         guard let fence else {
             throw TallyError(.permissionDenied, during: "run.write", "a dry run may not write")
@@ -50,7 +60,8 @@ package final class RunContext: Sendable {
             if !durable { try await connection.execute("SET LOCAL synchronous_commit = off") }
             let held = try await connection.query(
                 "UPDATE etl.fences SET touched_at = clock_timestamp() WHERE job = $1 AND fence = $2",
-                [.text(job.rawValue), .int(fence)])
+                [.text(job.rawValue), .int(fence)]
+            )
             guard held.affectedRows == 1 else {
                 throw TallyError(.leaseLost, during: "run.write", "another run of \(job) has taken over")
             }
@@ -65,7 +76,8 @@ package final class RunContext: Sendable {
 
     /// Tries again what failed transiently, with backoff; every other error goes through at once.
     package func retrying<Result: Sendable>(
-        _ stage: StaticString, _ body: () async throws -> Result
+        _ stage: StaticString,
+        _ body: () async throws -> Result
     ) async throws -> Result {
         var attempt = 0
         while true {
@@ -80,8 +92,10 @@ package final class RunContext: Sendable {
                 attempt += 1
                 retriesCounted.withLock { $0 += 1 }
                 logger.event(
-                    .warning, "tried again after a transient failure",
-                    [.stage: "\(stage)", .kind: ours.kind.rawValue, .attempt: "\(attempt)", .runID: "\(runID)"])
+                    .warning,
+                    "tried again after a transient failure",
+                    [.stage: "\(stage)", .kind: ours.kind.rawValue, .attempt: "\(attempt)", .runID: "\(runID)"]
+                )
                 try await Task.sleep(for: delay)
             }
         }

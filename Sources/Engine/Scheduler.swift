@@ -65,7 +65,11 @@ package final class Scheduler: Sendable {
     private let leads = Mutex(false)
 
     package init(
-        state: PGPool, runner: JobRunner, schedules: [ScheduleDefinition], enabledAtStart: Bool, holder: String,
+        state: PGPool,
+        runner: JobRunner,
+        schedules: [ScheduleDefinition],
+        enabledAtStart: Bool,
+        holder: String,
         logger: Logger
     ) {
         self.state = state
@@ -84,7 +88,11 @@ package final class Scheduler: Sendable {
             } catch is CancellationError {
                 return
             } catch {
-                logger.event(.warning, "the scheduler cannot reach its database", [.error: "\(TallyError.wrapping(error, during: "scheduler"))"])
+                logger.event(
+                    .warning,
+                    "the scheduler cannot reach its database",
+                    [.error: "\(TallyError.wrapping(error, during: "scheduler"))"]
+                )
             }
             do { try await Task.sleep(for: .seconds(3)) } catch { return }
         }
@@ -118,7 +126,11 @@ package final class Scheduler: Sendable {
             let last = try await lastFire(schedule.job)
             // A schedule that never fired begins now; it has missed nothing.
             guard let last else {
-                try await record(schedule.job, schedule.expression.previous(before: now, in: schedule.timeZone) ?? now, run: nil)
+                try await record(
+                    schedule.job,
+                    schedule.expression.previous(before: now, in: schedule.timeZone) ?? now,
+                    run: nil
+                )
                 continue
             }
             let from = max(last, now.addingTimeInterval(-Self.misfireWindow))
@@ -129,7 +141,9 @@ package final class Scheduler: Sendable {
     }
 
     private func latestFire(_ schedule: ScheduleDefinition, after start: Date, notAfter now: Date) -> Date? {
-        guard let first = schedule.expression.next(after: start, in: schedule.timeZone), first <= now else { return nil }
+        guard let first = schedule.expression.next(after: start, in: schedule.timeZone), first <= now else {
+            return nil
+        }
         return max(first, schedule.expression.previous(before: now, in: schedule.timeZone) ?? first)
     }
 
@@ -137,9 +151,17 @@ package final class Scheduler: Sendable {
         do {
             _ = try await runner.submit(job, RunOptions(), trigger: .schedule, requestedBy: "scheduler")
         } catch let busy as RunBusy {
-            logger.event(.info, "a fire was skipped: the job still runs", [.job: job.rawValue, .runID: busy.running.map { "\($0)" } ?? ""])
+            logger.event(
+                .info,
+                "a fire was skipped: the job still runs",
+                [.job: job.rawValue, .runID: busy.running.map { "\($0)" } ?? ""]
+            )
         } catch {
-            logger.event(.error, "a fire could not start its run", [.job: job.rawValue, .error: "\(TallyError.wrapping(error, during: "scheduler"))"])
+            logger.event(
+                .error,
+                "a fire could not start its run",
+                [.job: job.rawValue, .error: "\(TallyError.wrapping(error, during: "scheduler"))"]
+            )
         }
     }
 
@@ -157,7 +179,10 @@ package final class Scheduler: Sendable {
 
     private func lastFire(_ job: JobName) async throws -> Date? {
         try await state.withConnection { connection in
-            let row = try await connection.query("SELECT max(instant) FROM etl.fires WHERE job = $1", [.text(job.rawValue)]).rows.first
+            let row = try await connection.query(
+                "SELECT max(instant) FROM etl.fires WHERE job = $1",
+                [.text(job.rawValue)]
+            ).rows.first
             return try row.flatMap { $0[0].isNull ? nil : try $0[0].date() }
         }
     }
@@ -172,7 +197,8 @@ package final class Scheduler: Sendable {
         _ = try await state.withConnection { connection in
             try await connection.query(
                 "INSERT INTO etl.scheduler (enabled, changed_by) VALUES ($1, 'settings') ON CONFLICT DO NOTHING",
-                [.bool(defaultEnabled)])
+                [.bool(defaultEnabled)]
+            )
         }
     }
 
@@ -181,7 +207,8 @@ package final class Scheduler: Sendable {
             try await connection.query(
                 "INSERT INTO etl.scheduler (enabled, changed_by) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET "
                     + "enabled = excluded.enabled, changed_by = excluded.changed_by, changed_at = clock_timestamp()",
-                [.bool(enabled), .text(by)])
+                [.bool(enabled), .text(by)]
+            )
         }
     }
 
@@ -207,10 +234,19 @@ package final class Scheduler: Sendable {
             }
             statuses.append(
                 ScheduleStatus(
-                    job: schedule.job, expression: schedule.expression.text, timeZone: schedule.timeZone.identifier,
-                    nextFires: fires, lastFire: try await lastFire(schedule.job)))
+                    job: schedule.job,
+                    expression: schedule.expression.text,
+                    timeZone: schedule.timeZone.identifier,
+                    nextFires: fires,
+                    lastFire: try await lastFire(schedule.job)
+                )
+            )
         }
         return SchedulerStatus(
-            enabled: try await isEnabled(), isLeader: leads.withLock { $0 }, leader: leader, schedules: statuses)
+            enabled: try await isEnabled(),
+            isLeader: leads.withLock { $0 },
+            leader: leader,
+            schedules: statuses
+        )
     }
 }

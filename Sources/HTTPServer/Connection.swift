@@ -35,8 +35,15 @@ struct Connection<Stream: ByteStream> {
         guard let (head, afterHead) = try await readHead(rest, isFirst: isFirst) else { return nil }
         let (body, left) = try await readBody(head, afterHead)
         let request = ServerRequest(
-            method: head.method, path: head.path, query: head.query, headers: head.fields, body: body,
-            remoteAddress: stream.peer, id: UUID().uuidString.lowercased(), host: head.host)
+            method: head.method,
+            path: head.path,
+            query: head.query,
+            headers: head.fields,
+            body: body,
+            remoteAddress: stream.peer,
+            id: UUID().uuidString.lowercased(),
+            host: head.host
+        )
         var response = await router.respond(to: request)
         let keeps = head.keepsAlive && !isLast && !isDraining()
         if !keeps { response.headers[.connection] = "close" }
@@ -115,8 +122,15 @@ enum HTTPDate {
     static func now() -> String {
         let style = Date.VerbatimFormatStyle(
             format:
-                "\(weekday: .abbreviated), \(day: .twoDigits) \(month: .abbreviated) \(year: .defaultDigits) \(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased)):\(minute: .twoDigits):\(second: .twoDigits) GMT",
-            locale: Locale(identifier: "en_US_POSIX"), timeZone: .gmt, calendar: Calendar(identifier: .gregorian))
+                """
+                \(weekday: .abbreviated), \(day: .twoDigits) \(month: .abbreviated) \(year: .defaultDigits) \
+                \(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased)):\(minute: .twoDigits)\
+                :\(second: .twoDigits) GMT
+                """,
+            locale: Locale(identifier: "en_US_POSIX"),
+            timeZone: .gmt,
+            calendar: Calendar(identifier: .gregorian)
+        )
         return Date().formatted(style)
     }
 }

@@ -39,7 +39,9 @@ package struct Router: Sendable {
     package init() {}
 
     package mutating func on(
-        _ method: HTTPRequest.Method, _ pattern: String, options: RouteOptions = RouteOptions(),
+        _ method: HTTPRequest.Method,
+        _ pattern: String,
+        options: RouteOptions = RouteOptions(),
         handler: @escaping Handler
     ) {
         let segments = pattern.split(separator: "/").map(String.init)
@@ -76,7 +78,10 @@ package struct Router: Sendable {
         var allow = Set(methods.map(\.rawValue)).union(["OPTIONS"])
         if allow.contains("GET") { allow.insert("HEAD") }
         return HTTPFailure(
-            request.method == .options ? 204 : 405, "the method is not allowed here", allow: allow.sorted())
+            request.method == .options ? 204 : 405,
+            "the method is not allowed here",
+            allow: allow.sorted()
+        )
     }
 
     private static func match(_ segments: [String], _ path: [String]) -> PathParameters? {

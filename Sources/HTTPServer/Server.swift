@@ -75,9 +75,12 @@ package final class Server: Service {
 
     private func serve(_ stream: SocketStream, _ number: Int) async {
         let connection = Connection(
-            stream: stream, router: router, configuration: configuration,
+            stream: stream,
+            router: router,
+            configuration: configuration,
             isDraining: { self.state.withLock { $0.draining } },
-            setIdle: { idle in self.state.withLock { $0.connections[number]?.idle = idle } })
+            setIdle: { idle in self.state.withLock { $0.connections[number]?.idle = idle } }
+        )
         await connection.run()
         _ = state.withLock { $0.connections.removeValue(forKey: number) }
         stream.close()

@@ -12,8 +12,14 @@ package struct ServerRequest: Sendable {
     package var host: String
 
     package init(
-        method: HTTPRequest.Method, path: [String], query: [(String, String)], headers: HTTPFields, body: [UInt8],
-        remoteAddress: String, id: String, host: String
+        method: HTTPRequest.Method,
+        path: [String],
+        query: [(String, String)],
+        headers: HTTPFields,
+        body: [UInt8],
+        remoteAddress: String,
+        id: String,
+        host: String
     ) {
         self.method = method
         self.path = path

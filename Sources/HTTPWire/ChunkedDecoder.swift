@@ -1,6 +1,10 @@
 /// Decodes a chunked body as its bytes arrive (RFC 9112 §7.1); extensions are skipped, trailers dropped.
 package struct ChunkedDecoder: Sendable {
-    private enum State { case size, data(Int), dataEnd, trailer, done }
+    private enum State {
+        case size
+        case data(Int)
+        case dataEnd, trailer, done
+    }
     private var state = State.size
     private var line: [UInt8] = []
     private let bodyMax: Int
@@ -33,7 +37,9 @@ package struct ChunkedDecoder: Sendable {
     }
 
     private mutating func endLine() throws(HTTPFailure) {
-        guard line.count >= 2, line[line.count - 2] == 13 else { throw HTTPFailure(400, "a chunk line ends in a bare LF") }
+        guard line.count >= 2, line[line.count - 2] == 13 else {
+            throw HTTPFailure(400, "a chunk line ends in a bare LF")
+        }
         let text = line.dropLast(2)
         defer { line = [] }
         guard !text.contains(13) else { throw HTTPFailure(400, "a bare CR stands in a chunk line") }
@@ -43,7 +49,9 @@ package struct ChunkedDecoder: Sendable {
             guard !digits.isEmpty, digits.count <= 8, digits.allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
                 let size = Int(String(decoding: digits, as: UTF8.self), radix: 16)
             else { throw HTTPFailure(400, "a chunk size is malformed") }
-            guard body.count + size <= bodyMax else { throw HTTPFailure(413, "the body is larger than \(bodyMax) bytes") }
+            guard body.count + size <= bodyMax else {
+                throw HTTPFailure(413, "the body is larger than \(bodyMax) bytes")
+            }
             state = size == 0 ? .trailer : .data(size)
         case .dataEnd:
             guard text.isEmpty else { throw HTTPFailure(400, "a chunk is longer than its size") }

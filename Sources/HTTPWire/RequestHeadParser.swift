@@ -68,8 +68,14 @@ package struct RequestHeadParser: Sendable {
             throw HTTPFailure(400, "Host must be given once")
         }
         return RequestHead(
-            method: method, path: parsed.path, query: parsed.query, fields: fields,
-            host: parsed.authority ?? hosts.first ?? "", isVersion11: isVersion11, framing: framing)
+            method: method,
+            path: parsed.path,
+            query: parsed.query,
+            fields: fields,
+            host: parsed.authority ?? hosts.first ?? "",
+            isVersion11: isVersion11,
+            framing: framing
+        )
     }
 
     private static func requestLine(
@@ -82,13 +88,15 @@ package struct RequestHeadParser: Sendable {
         switch String(decoding: parts[2], as: UTF8.self) {
         case "HTTP/1.1": return (method, Array(parts[1]), true)
         case "HTTP/1.0": return (method, Array(parts[1]), false)
-        case let version where version.hasPrefix("HTTP/"): throw HTTPFailure(505, "only HTTP/1.1 and HTTP/1.0 are spoken")
+        case let version where version.hasPrefix("HTTP/"):
+            throw HTTPFailure(505, "only HTTP/1.1 and HTTP/1.0 are spoken")
         default: throw HTTPFailure(400, "the request line is malformed")
         }
     }
 
     private static func fields(
-        _ lines: ArraySlice<ArraySlice<UInt8>>, _ limits: HTTPLimits
+        _ lines: ArraySlice<ArraySlice<UInt8>>,
+        _ limits: HTTPLimits
     ) throws(HTTPFailure) -> HTTPFields {
         guard lines.count <= limits.fieldsMax else { throw HTTPFailure(431, "too many header fields") }
         var fields = HTTPFields()
@@ -108,14 +116,19 @@ package struct RequestHeadParser: Sendable {
         return fields
     }
 
-    /// One way only to tell the body's end; anything doubtful is refused, since two readers could differ (RFC 9112 §6.3).
+    /// One way only to tell the body's end; anything doubtful is refused, since two readers could differ (RFC 9112
+    /// §6.3).
     private static func framing(
-        _ fields: HTTPFields, _ isVersion11: Bool, _ limits: HTTPLimits
+        _ fields: HTTPFields,
+        _ isVersion11: Bool,
+        _ limits: HTTPLimits
     ) throws(HTTPFailure) -> BodyFraming {
         let lengths = fields[values: .contentLength]
         let codings = fields[values: .transferEncoding]
         if !codings.isEmpty {
-            guard isVersion11, lengths.isEmpty else { throw HTTPFailure(400, "Transfer-Encoding beside Content-Length or in HTTP/1.0") }
+            guard isVersion11, lengths.isEmpty else {
+                throw HTTPFailure(400, "Transfer-Encoding beside Content-Length or in HTTP/1.0")
+            }
             guard codings.count == 1, codings[0].lowercased() == "chunked" else {
                 throw HTTPFailure(501, "only the transfer coding chunked is known")
             }
@@ -125,7 +138,9 @@ package struct RequestHeadParser: Sendable {
         guard lengths.count == 1, !lengths[0].isEmpty, lengths[0].utf8.allSatisfy({ (48...57).contains($0) }),
             let length = Int(lengths[0])
         else { throw HTTPFailure(400, "Content-Length must be one whole number") }
-        guard length <= limits.bodyBytes else { throw HTTPFailure(413, "the body is larger than \(limits.bodyBytes) bytes") }
+        guard length <= limits.bodyBytes else {
+            throw HTTPFailure(413, "the body is larger than \(limits.bodyBytes) bytes")
+        }
         return .length(length)
     }
 }

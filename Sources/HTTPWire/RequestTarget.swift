@@ -49,7 +49,8 @@ package struct RequestTarget: Sendable {
                     (
                         try Self.decode(sides[0], plusIsSpace: true),
                         sides.count == 2 ? try Self.decode(sides[1], plusIsSpace: true) : ""
-                    ))
+                    )
+                )
             }
         }
         query = pairs

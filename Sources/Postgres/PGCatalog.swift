@@ -35,8 +35,14 @@ package struct PGColumn: Sendable, Equatable {
     package let collation: PGCollation?
 
     package init(
-        name: String, type: PGType, typmod: Int32, notNull: Bool, hasDefault: Bool, isGenerated: Bool,
-        isIdentity: Bool, collation: PGCollation?
+        name: String,
+        type: PGType,
+        typmod: Int32,
+        notNull: Bool,
+        hasDefault: Bool,
+        isGenerated: Bool,
+        isIdentity: Bool,
+        collation: PGCollation?
     ) {
         self.name = name
         self.type = type
@@ -77,7 +83,12 @@ package struct PGTable: Sendable, Equatable {
     package let hasTriggers: Bool
 
     package init(
-        schema: String, name: String, oid: UInt32, columns: [PGColumn], uniqueIndexes: [PGUniqueIndex], kind: String,
+        schema: String,
+        name: String,
+        oid: UInt32,
+        columns: [PGColumn],
+        uniqueIndexes: [PGUniqueIndex],
+        kind: String,
         hasTriggers: Bool
     ) {
         self.schema = schema
@@ -100,13 +111,20 @@ package enum PGCatalog {
             SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relhastriggers
             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-            """, [.text(qualified)])
+            """,
+            [.text(qualified)]
+        )
         guard let row = found.rows.first else { return nil }
         let oid = try row[0].int64()
         return PGTable(
-            schema: try row[1].string(), name: try row[2].string(), oid: UInt32(oid),
-            columns: try await columns(connection, oid), uniqueIndexes: try await uniqueIndexes(connection, oid),
-            kind: try row[3].string(), hasTriggers: try row[4].bool())
+            schema: try row[1].string(),
+            name: try row[2].string(),
+            oid: UInt32(oid),
+            columns: try await columns(connection, oid),
+            uniqueIndexes: try await uniqueIndexes(connection, oid),
+            kind: try row[3].string(),
+            hasTriggers: try row[4].bool()
+        )
     }
 
     private static func columns(_ connection: PGConnection, _ table: Int64) async throws -> [PGColumn] {
@@ -116,13 +134,16 @@ package enum PGCatalog {
                    CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, a.attnotnull OR t.typnotnull,
                    a.atthasdef, a.attgenerated <> '', a.attidentity <> '', coalesce(co.collname::text, ''),
                    coalesce(co.collname IN ('C', 'POSIX', 'ucs_basic') OR co.collname = 'default' AND (
-                       SELECT d.datcollate IN ('C', 'POSIX') FROM pg_database d WHERE d.datname = current_database()), false)
+                       SELECT d.datcollate IN ('C', 'POSIX') FROM pg_database d
+                       WHERE d.datname = current_database()), false)
             FROM pg_catalog.pg_attribute a
             JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
             JOIN pg_catalog.pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
             LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
             WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
-            """, [.int(table)])
+            """,
+            [.int(table)]
+        )
         return try result.rows.map { row in
             let element = UInt32(try row[3].int64())
             let base = UInt32(try row[4].int64())
@@ -130,11 +151,19 @@ package enum PGCatalog {
             return PGColumn(
                 name: try row[0].string(),
                 type: PGType(
-                    oid: UInt32(try row[1].int64()), name: try row[2].string(), elementOID: element == 0 ? nil : element,
-                    baseOID: base == 0 ? nil : base, category: try row[5].string()),
-                typmod: Int32(try row[6].int64()), notNull: try row[7].bool(), hasDefault: try row[8].bool(),
-                isGenerated: try row[9].bool(), isIdentity: try row[10].bool(),
-                collation: collation.isEmpty ? nil : PGCollation(name: collation, isByteOrder: try row[12].bool()))
+                    oid: UInt32(try row[1].int64()),
+                    name: try row[2].string(),
+                    elementOID: element == 0 ? nil : element,
+                    baseOID: base == 0 ? nil : base,
+                    category: try row[5].string()
+                ),
+                typmod: Int32(try row[6].int64()),
+                notNull: try row[7].bool(),
+                hasDefault: try row[8].bool(),
+                isGenerated: try row[9].bool(),
+                isIdentity: try row[10].bool(),
+                collation: collation.isEmpty ? nil : PGCollation(name: collation, isByteOrder: try row[12].bool())
+            )
         }
     }
 
@@ -147,12 +176,18 @@ package enum PGCatalog {
                     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
                     WHERE k.n <= i.indnkeyatts)
             FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-            WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
-            """, [.int(table)])
+            WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid
+                AND i.indpred IS NULL AND i.indexprs IS NULL
+            """,
+            [.int(table)]
+        )
         return try result.rows.map { row in
             PGUniqueIndex(
-                name: try row[0].string(), columns: try row[3].string().split(separator: "\u{1}").map(String.init),
-                isPrimary: try row[1].bool(), immediate: try row[2].bool())
+                name: try row[0].string(),
+                columns: try row[3].string().split(separator: "\u{1}").map(String.init),
+                isPrimary: try row[1].bool(),
+                immediate: try row[2].bool()
+            )
         }
     }
 }

@@ -83,7 +83,11 @@ package actor PGConnection {
         let result = try await query("COMMIT")
         // A failed transaction answers COMMIT with ROLLBACK and no error.
         guard result.commandTag == "COMMIT" else {
-            throw TallyError(.transactionConflict, during: "postgres.commit", "the transaction had failed and was rolled back")
+            throw TallyError(
+                .transactionConflict,
+                during: "postgres.commit",
+                "the transaction had failed and was rolled back"
+            )
         }
     }
 
@@ -95,7 +99,8 @@ package actor PGConnection {
 
     /// Begins a transaction, runs `body`, commits; rolls back when `body` throws.
     package nonisolated func withTransaction<Result: Sendable>(
-        isolation: PGIsolation = .readCommitted, readOnly: Bool = false,
+        isolation: PGIsolation = .readCommitted,
+        readOnly: Bool = false,
         _ body: (PGConnection) async throws -> Result
     ) async throws -> Result {
         try await begin(readOnly: readOnly, isolation: isolation)
@@ -158,7 +163,8 @@ package actor PGConnection {
         }
     }
 
-    /// Being a method of the actor, it keeps the cancellable closure on the actor's queue: a closure that does not touch
+    /// Being a method of the actor, it keeps the cancellable closure on the actor's queue: a closure that does not
+    /// touch
     /// the actor would run on the cooperative pool.
     private func here<Result>(_ body: () throws -> Result) throws -> Result {
         try body()

@@ -4,7 +4,8 @@ import Foundation
 import Runtime
 import Synchronization
 
-// The pointer is used by the owning actor's queue only, but for PQcancel, which libpq documents as safe from any thread.
+// The pointer is used by the owning actor's queue only, but for PQcancel, which libpq documents as safe from any
+// thread.
 /// Owns a libpq connection and its cancel handle.
 final class PGHandle: @unchecked Sendable {
     let pointer: OpaquePointer
@@ -41,17 +42,24 @@ final class PGHandle: @unchecked Sendable {
             let message = String(cString: PQerrorMessage(pointer))
             let refused = message.contains("authentication failed") || message.contains("no password supplied")
             throw TallyError(
-                refused ? .credentialsRejected : .targetUnreachable, during: "postgres.connect",
-                refused ? "PostgreSQL refused the login to \(settings.databaseLabel)"
-                    : "PostgreSQL at \(settings.databaseLabel) does not answer", detail: message)
+                refused ? .credentialsRejected : .targetUnreachable,
+                during: "postgres.connect",
+                refused
+                    ? "PostgreSQL refused the login to \(settings.databaseLabel)"
+                    : "PostgreSQL at \(settings.databaseLabel) does not answer",
+                detail: message
+            )
         }
         return handle
     }
 
     func connectionError(during stage: StaticString) -> TallyError {
         TallyError(
-            .targetUnreachable, during: stage, "the connection to PostgreSQL was lost",
-            detail: String(cString: PQerrorMessage(pointer)))
+            .targetUnreachable,
+            during: stage,
+            "the connection to PostgreSQL was lost",
+            detail: String(cString: PQerrorMessage(pointer))
+        )
     }
 
     func cancel() {

@@ -61,14 +61,17 @@ package struct PGMigrator: Sendable {
         try await locked(connection) {
             try await connection.execute(
                 "CREATE SCHEMA IF NOT EXISTS \(PGIdentifier.quote(schema)); "
-                    + "CREATE TABLE IF NOT EXISTS \(tableSQL) (version varchar PRIMARY KEY)")
+                    + "CREATE TABLE IF NOT EXISTS \(tableSQL) (version varchar PRIMARY KEY)"
+            )
             let applied = try await versions(connection)
             var done: [String] = []
             for migration in migrations where !applied.contains(migration.version) {
                 try await connection.withTransaction { connection in
                     try await connection.execute(migration.up)
                     _ = try await connection.query(
-                        "INSERT INTO \(tableSQL) (version) VALUES ($1)", [.text(migration.version)])
+                        "INSERT INTO \(tableSQL) (version) VALUES ($1)",
+                        [.text(migration.version)]
+                    )
                 }
                 done.append(migration.version)
             }

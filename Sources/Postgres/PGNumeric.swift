@@ -2,7 +2,13 @@
 ///
 /// Equality is by value; the display scale does not count. Binary form after `numeric_send` (`numeric.c`).
 package struct PGNumeric: Sendable, Hashable {
-    private enum Sign: UInt16, Sendable { case positive = 0, negative = 0x4000, nan = 0xC000, infinity = 0xD000, minusInfinity = 0xF000 }
+    private enum Sign: UInt16, Sendable {
+        case positive = 0
+        case negative = 0x4000
+        case nan = 0xC000
+        case infinity = 0xD000
+        case minusInfinity = 0xF000
+    }
 
     private let sign: Sign
     /// Decimal digits without leading or trailing zeros; the value is 0.d₁d₂d₃… × 10^exponent.
@@ -36,7 +42,8 @@ package struct PGNumeric: Sendable, Hashable {
         return PGNumeric(decimalText: value.description) ?? PGNumeric(special: .nan)
     }
 
-    /// Reads `[+-]digits[.digits][e[+-]digits]`, NaN or ±Infinity; nil for anything else or an exponent beyond ±100,000.
+    /// Reads `[+-]digits[.digits][e[+-]digits]`, NaN or ±Infinity; nil for anything else or an exponent beyond
+    /// ±100,000.
     package init?(decimalText text: String) {
         switch text.lowercased() {
         case "nan":
@@ -64,7 +71,9 @@ package struct PGNumeric: Sendable, Hashable {
             } else if byte == UInt8(ascii: "."), !point {
                 point = true
             } else if byte | 32 == UInt8(ascii: "e") {
-                guard let power = Int(String(decoding: rest.dropFirst(), as: UTF8.self)), abs(power) <= 100_000 else { return nil }
+                guard let power = Int(String(decoding: rest.dropFirst(), as: UTF8.self)), abs(power) <= 100_000 else {
+                    return nil
+                }
                 shift = power
                 break
             } else {
@@ -174,7 +183,10 @@ package struct PGNumeric: Sendable, Hashable {
             digits += [UInt8(value / 1_000), UInt8(value / 100 % 10), UInt8(value / 10 % 10), UInt8(value % 10)]
         }
         self.init(
-            negative: sign == .negative, digits: digits, exponent: (Int(Int16(bitPattern: big(2))) + 1) * 4)
+            negative: sign == .negative,
+            digits: digits,
+            exponent: (Int(Int16(bitPattern: big(2))) + 1) * 4
+        )
     }
 
     /// Plain decimal text without needless zeros.

@@ -67,8 +67,11 @@ package final class PGPool: Sendable {
             try await withDeadline(acquireTimeout, during: "postgres.pool") { try await slots.send(()) }
         } catch let error as TallyError where error.kind == .deadlineExceeded {
             throw TallyError(
-                .serverBusy, during: "postgres.pool",
-                "no connection to \(settings.databaseLabel) came free within \(acquireTimeout)", cause: error)
+                .serverBusy,
+                during: "postgres.pool",
+                "no connection to \(settings.databaseLabel) came free within \(acquireTimeout)",
+                cause: error
+            )
         }
     }
 

@@ -27,7 +27,9 @@ extension PGResult {
                     }
                     let raw = UnsafeRawBufferPointer(start: value, count: Int(PQgetlength(result, row, column)))
                     return PGCell(bytes: Array(raw), column: columns[Int(column)])
-                }, columns: columns)
+                },
+                columns: columns
+            )
         }
         commandTag = String(cString: PQcmdStatus(result))
         affectedRows = Int(String(cString: PQcmdTuples(result))) ?? 0
@@ -90,8 +92,10 @@ package struct PGCell: Sendable {
     private func content(_ oids: UInt32...) throws -> [UInt8] {
         guard let bytes, oids.contains(column.oid) else {
             throw TallyError(
-                .schemaMismatch, during: "postgres.read",
-                "column \"\(column.name)\" \(bytes == nil ? "is NULL" : "has type \(column.oid)") where another is expected")
+                .schemaMismatch,
+                during: "postgres.read",
+                "column \"\(column.name)\" \(bytes == nil ? "is NULL" : "has type \(column.oid)"), not what is expected"
+            )
         }
         return bytes
     }

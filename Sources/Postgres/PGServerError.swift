@@ -20,8 +20,14 @@ package struct PGServerError: Error, Sendable, CustomStringConvertible, CustomDe
         }
         func named(_ character: Character) -> String? { field(Int(character.asciiValue ?? 0)) }
         let error = PGServerError(
-            sqlState: named("C") ?? "", message: named("M") ?? "", detail: named("D"), constraintName: named("n"),
-            schemaName: named("s"), tableName: named("t"), columnName: named("c"))
+            sqlState: named("C") ?? "",
+            message: named("M") ?? "",
+            detail: named("D"),
+            constraintName: named("n"),
+            schemaName: named("s"),
+            tableName: named("t"),
+            columnName: named("c")
+        )
         let kind = connectionLost && error.sqlState.isEmpty ? TallyError.Kind.targetUnreachable : kind(error.sqlState)
         return TallyError(kind, during: stage, error.summary(kind), detail: error.message, cause: error)
     }

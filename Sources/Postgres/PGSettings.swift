@@ -11,8 +11,12 @@ package struct PGSettings: Sendable {
     package let extra: [String: String]
 
     package init(
-        url: Secret<String>, applicationName: String, connectTimeout: Duration = .seconds(5),
-        statementTimeout: Duration? = nil, lockTimeout: Duration? = nil, readOnly: Bool = false,
+        url: Secret<String>,
+        applicationName: String,
+        connectTimeout: Duration = .seconds(5),
+        statementTimeout: Duration? = nil,
+        lockTimeout: Duration? = nil,
+        readOnly: Bool = false,
         extra: [String: String] = [:]
     ) {
         self.url = url

@@ -30,7 +30,10 @@ package enum PGValue: Sendable, Equatable {
         case .uuid(let value): Bound(oid: 2950, bytes: withUnsafeBytes(of: value.uuid) { Array($0) })
         case .bytea(let value): Bound(oid: 17, bytes: value)
         case .timestamp(let value):
-            Bound(oid: 1184, bytes: Self.big(Int64(((value.timeIntervalSince1970 - 946_684_800) * 1_000_000).rounded())))
+            Bound(
+                oid: 1184,
+                bytes: Self.big(Int64(((value.timeIntervalSince1970 - 946_684_800) * 1_000_000).rounded()))
+            )
         case .textArray(let values): Bound(oid: 1009, bytes: Self.array(values.map { Array($0.utf8) }, element: 25))
         case .intArray(let values): Bound(oid: 1016, bytes: Self.array(values.map { Self.big($0) }, element: 20))
         case .byteaArray(let values): Bound(oid: 1001, bytes: Self.array(values, element: 17))

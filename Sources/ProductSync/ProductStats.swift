@@ -7,7 +7,9 @@ package import Runtime
 package enum ProductStats {
     /// Costs a count on each side; sizes come from the servers' own statistics.
     package static func collect(
-        mapping: SyncMapping, mongo: MongoPool, cart: PGPool
+        mapping: SyncMapping,
+        mongo: MongoPool,
+        cart: PGPool
     ) async throws -> JSONValue {
         let count = try await mongo.withSession {
             try await $0.count(mapping.collection, filter: BSONBuilder().finish())
@@ -15,8 +17,10 @@ package enum ProductStats {
         let table = (mapping.schema.map { PGIdentifier.quote($0) + "." } ?? "") + PGIdentifier.quote(mapping.table)
         let row = try await cart.withConnection { connection in
             try await connection.query(
-                "SELECT count(*), pg_total_relation_size($1::text::regclass), pg_relation_size($1::text::regclass) FROM \(table)",
-                [.text(table)])
+                "SELECT count(*), pg_total_relation_size($1::text::regclass), "
+                    + "pg_relation_size($1::text::regclass) FROM \(table)",
+                [.text(table)]
+            )
         }
         guard let first = row.rows.first else { return .null }
         return [

@@ -18,7 +18,10 @@ package struct ProductSyncJob: Job {
     let fault: TargetWriter.Fault?
 
     package init(
-        settings: ProductSyncSettings, mongo: MongoPool, cart: PGPool, fault: TargetWriter.Fault? = nil
+        settings: ProductSyncSettings,
+        mongo: MongoPool,
+        cart: PGPool,
+        fault: TargetWriter.Fault? = nil
     ) {
         self.settings = settings
         self.mongo = mongo
@@ -57,9 +60,12 @@ package struct ProductSyncJob: Job {
         }
         guard let table else {
             throw TallyError(
-                .schemaMismatch, during: "sync.plan",
+                .schemaMismatch,
+                during: "sync.plan",
                 "\(mapping.place(mapping.tableLine)): the target has no table \"\(mapping.table)\"",
-                remedy: "The cart service creates its own table; start it once, or name the right table in SYNC_MAPPING.")
+                remedy:
+                    "The cart service creates its own table; start it once, or name the right table in SYNC_MAPPING."
+            )
         }
         var mark: String?
         if case .mark(let column) = settings.orphanPolicy { mark = column }
@@ -78,19 +84,35 @@ package struct ProductSyncJob: Job {
     func keyed(_ plan: ColumnPlan, _ context: RunContext) -> KeyedComparison {
         KeyedComparison(
             source: SourceReader(pool: mongo, plan: plan, context: context),
-            target: TargetReader(pool: cart, plan: plan, context: context), plan: plan)
+            target: TargetReader(pool: cart, plan: plan, context: context),
+            plan: plan
+        )
     }
 
     private func pass(
-        _ plan: ColumnPlan, _ context: RunContext, mode: FindingsSettler.Mode, open: [String: [UInt8]]
+        _ plan: ColumnPlan,
+        _ context: RunContext,
+        mode: FindingsSettler.Mode,
+        open: [String: [UInt8]]
     ) async throws -> FindingsSettler {
         let keyed = keyed(plan, context)
         let comparison = Comparison(
-            source: keyed.source, target: keyed.target, plan: plan, context: context,
-            collectsUnchangedKeys: !open.isEmpty && mode == .repair)
+            source: keyed.source,
+            target: keyed.target,
+            plan: plan,
+            context: context,
+            collectsUnchangedKeys: !open.isEmpty && mode == .repair
+        )
         let settler = FindingsSettler(
-            mode: mode, plan: plan, keyed: keyed, writer: writer(plan, context), context: context,
-            batchSize: context.options.batchSize ?? settings.batchSize, orphanPolicy: settings.orphanPolicy, open: open)
+            mode: mode,
+            plan: plan,
+            keyed: keyed,
+            writer: writer(plan, context),
+            context: context,
+            batchSize: context.options.batchSize ?? settings.batchSize,
+            orphanPolicy: settings.orphanPolicy,
+            open: open
+        )
         let stretches = BoundedChannel<Findings>(capacity: 2)
         return try await withThrowingTaskGroup(of: Comparison.Totals.self) { group in
             group.addTask {
@@ -115,16 +137,21 @@ package struct ProductSyncJob: Job {
     }
 
     private func verify(
-        _ plan: ColumnPlan, _ context: RunContext, _ first: SyncTally, open: [String: [UInt8]]
+        _ plan: ColumnPlan,
+        _ context: RunContext,
+        _ first: SyncTally,
+        open: [String: [UInt8]]
     ) async throws {
         let again = try await pass(plan, context, mode: .report, open: open).tally
         let left = again.missing + again.stale
         let excused = first.changedMeanwhile
         guard left <= excused else {
             throw TallyError(
-                .proofFailed, during: "sync.verify",
+                .proofFailed,
+                during: "sync.verify",
                 "after the sync \(again.missing) products are still missing and \(again.stale) stale",
-                remedy: "Run `tallyman validate`; if it repeats, a trigger on the table changes what is written.")
+                remedy: "Run `tallyman validate`; if it repeats, a trigger on the table changes what is written."
+            )
         }
     }
 }

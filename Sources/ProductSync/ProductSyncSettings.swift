@@ -29,7 +29,10 @@ package struct ProductSyncSettings: Sendable {
     package let mapping: SyncMapping
 
     package init(
-        batchSize: Int = 100, orphanPolicy: OrphanPolicy = .report, deletePercentMax: Int = 5, verifyFull: Bool = false,
+        batchSize: Int = 100,
+        orphanPolicy: OrphanPolicy = .report,
+        deletePercentMax: Int = 5,
+        verifyFull: Bool = false,
         mapping: SyncMapping = .standard
     ) {
         self.batchSize = batchSize

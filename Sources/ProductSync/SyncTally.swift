@@ -50,7 +50,8 @@ package struct SyncTally: Sendable {
             "missingProductIds": .array(missingIDs.map { .string($0) }),
             "extraProductIds": .array(orphanedIDs.map { .string($0) }),
             "staleProducts": .array(
-                staleRows.map { ["id": .string($0.id), "columns": .array($0.columns.map { .string($0) })] }),
+                staleRows.map { ["id": .string($0.id), "columns": .array($0.columns.map { .string($0) })] }
+            ),
             "truncated": .bool(missing > missingIDs.count || orphaned > orphanedIDs.count || stale > staleRows.count),
             "idsMax": .int(Self.idsMax),
             "compare": .string(mergedStreams ? "merge" : "lookup"),

@@ -1,6 +1,7 @@
 import Synchronization
 
-/// A queue between tasks that holds at most `capacity` elements: a full one suspends its sender, an empty one its receiver.
+/// A queue between tasks that holds at most `capacity` elements: a full one suspends its sender, an empty one its
+/// receiver.
 ///
 /// Several senders and receivers may use it. `finish` lets receivers drain what is queued and then ends them, with an
 /// error when one is given. Cancelling a waiting task wakes it with `CancellationError`; nothing sent before is lost.

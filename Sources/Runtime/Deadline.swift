@@ -2,7 +2,9 @@
 ///
 /// Throws `.deadlineExceeded` naming `stage` when time ran out. `body` must answer to cancellation.
 package func withDeadline<Result: Sendable>(
-    _ limit: Duration, during stage: StaticString, clock: some Clock<Duration> = ContinuousClock(),
+    _ limit: Duration,
+    during stage: StaticString,
+    clock: some Clock<Duration> = ContinuousClock(),
     _ body: @escaping @Sendable () async throws -> Result
 ) async throws -> Result {
     try await withThrowingTaskGroup(of: Result?.self) { group in

@@ -1,5 +1,7 @@
 /// A value that cannot be printed: descriptions and mirrors show `<redacted>`, the value is lent to a closure.
-package struct Secret<Value: Sendable>: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+package struct Secret<Value: Sendable>: Sendable, CustomStringConvertible, CustomDebugStringConvertible,
+    CustomReflectable
+{
     private let value: Value
 
     package init(_ value: Value) {

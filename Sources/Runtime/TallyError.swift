@@ -38,7 +38,11 @@ package struct TallyError: Error, Sendable, CustomStringConvertible, CustomDebug
     package let cause: (any Error)?
 
     package init(
-        _ kind: Kind, during stage: StaticString, _ summary: String, remedy: String? = nil, detail: String? = nil,
+        _ kind: Kind,
+        during stage: StaticString,
+        _ summary: String,
+        remedy: String? = nil,
+        detail: String? = nil,
         cause: (any Error)? = nil
     ) {
         self.kind = kind

@@ -57,7 +57,9 @@ package struct TextLogHandler: LogHandler {
 
 enum LogClock {
     static func now() -> String {
-        Date().formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted))
+        Date().formatted(
+            .iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted)
+        )
     }
 
     /// One write a line, so that lines of several threads do not mix.

@@ -15,7 +15,9 @@ extension Logger {
     /// Writes a fixed sentence with keys from the closed set; `StaticString` makes interpolation impossible.
     package func event(_ level: Logger.Level, _ message: StaticString, _ keys: [LogKey: String] = [:]) {
         log(
-            level: level, "\(message)",
-            metadata: Logger.Metadata(keys.map { ($0.key.rawValue, .string($0.value)) }, uniquingKeysWith: { $1 }))
+            level: level,
+            "\(message)",
+            metadata: Logger.Metadata(keys.map { ($0.key.rawValue, .string($0.value)) }, uniquingKeysWith: { $1 })
+        )
     }
 }

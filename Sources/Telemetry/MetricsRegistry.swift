@@ -39,10 +39,12 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
         state.withLock { $0.help[name] = help }
     }
 
-    func update(_ name: String, _ kind: Kind, _ labels: [(String, String)], _ change: (inout Series, [Double]) -> Void) {
+    func update(_ name: String, _ kind: Kind, _ labels: [(String, String)], _ change: (inout Series, [Double]) -> Void)
+    {
         let key = labels.sorted { $0.0 < $1.0 }.flatMap { [$0.0, $0.1] }
         state.withLock { state in
-            var family = state.families.removeValue(forKey: name)
+            var family =
+                state.families.removeValue(forKey: name)
                 ?? Family(kind: kind, bounds: kind == .histogram ? Self.defaultBuckets : [])
             if family.series[key] == nil, family.series.count >= Self.seriesMax {
                 state.dropped += 1
@@ -76,7 +78,8 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
         let process = ProcessMetrics.sample()
         for (name, kind, value) in [
             ("process_cpu_seconds_total", "counter", process.cpuSeconds),
-            ("process_max_fds", "gauge", Double(process.maxFDs)), ("process_open_fds", "gauge", Double(process.openFDs)),
+            ("process_max_fds", "gauge", Double(process.maxFDs)),
+            ("process_open_fds", "gauge", Double(process.openFDs)),
             ("process_resident_memory_bytes", "gauge", Double(process.residentBytes)),
             ("process_start_time_seconds", "gauge", process.startTime),
             ("tallyman_metric_series_dropped_total", "counter", Double(dropped)),
@@ -86,7 +89,13 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
         return out
     }
 
-    private static func write(_ name: String, _ family: Family, _ key: [String], _ series: Series, into out: inout String) {
+    private static func write(
+        _ name: String,
+        _ family: Family,
+        _ key: [String],
+        _ series: Series,
+        into out: inout String
+    ) {
         guard family.kind == .histogram else {
             out += "\(name)\(labels(key)) \(number(series.value))\n"
             return
@@ -130,7 +139,8 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
 }
 
 extension MetricsRegistry {
-    private final class Handle: CounterHandler, FloatingPointCounterHandler, RecorderHandler, TimerHandler, MeterHandler {
+    private final class Handle: CounterHandler, FloatingPointCounterHandler, RecorderHandler, TimerHandler, MeterHandler
+    {
         let registry: MetricsRegistry
         let label: String
         let dimensions: [(String, String)]
@@ -143,7 +153,9 @@ extension MetricsRegistry {
             self.kind = kind
         }
 
-        private func add(_ amount: Double) { registry.update(label, kind, dimensions) { series, _ in series.value += amount } }
+        private func add(_ amount: Double) {
+            registry.update(label, kind, dimensions) { series, _ in series.value += amount }
+        }
         func set(_ value: Double) { registry.update(label, kind, dimensions) { series, _ in series.value = value } }
         private func observe(_ value: Double) {
             registry.update(label, kind, dimensions) { series, bounds in
@@ -167,7 +179,9 @@ extension MetricsRegistry {
     package func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
         Handle(self, label, dimensions, .counter)
     }
-    package func makeFloatingPointCounter(label: String, dimensions: [(String, String)]) -> any FloatingPointCounterHandler {
+    package func makeFloatingPointCounter(label: String, dimensions: [(String, String)])
+        -> any FloatingPointCounterHandler
+    {
         Handle(self, label, dimensions, .counter)
     }
     package func makeRecorder(label: String, dimensions: [(String, String)], aggregate: Bool) -> any RecorderHandler {

@@ -1,8 +1,9 @@
 import API
-@testable import Engine
 import Foundation
 import Runtime
 import Synchronization
+
+@testable import Engine
 
 /// An engine that answers from memory.
 final class FakeRuns: RunsPort {
@@ -73,8 +74,12 @@ final class FakeScheduler: SchedulerPort {
 
     func status() async throws -> SchedulerStatus {
         let schedule = ScheduleStatus(
-            job: "product_sync", expression: "*/30 * * * *", timeZone: "UTC",
-            nextFires: [Date(timeIntervalSince1970: 1_768_473_000)], lastFire: nil)
+            job: "product_sync",
+            expression: "*/30 * * * *",
+            timeZone: "UTC",
+            nextFires: [Date(timeIntervalSince1970: 1_768_473_000)],
+            lastFire: nil
+        )
         return SchedulerStatus(enabled: enabled.withLock { $0 }, isLeader: true, leader: "here", schedules: [schedule])
     }
 

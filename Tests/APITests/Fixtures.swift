@@ -1,13 +1,14 @@
 import API
-@testable import Engine
 import Foundation
 import HTTPServer
 import HTTPTypes
 import Logging
 import Runtime
 
+@testable import Engine
+
 enum Fixture {
-    static let id = RunID("0198c0de-0000-7000-8000-000000000001")!
+    static let id = RunID(rawValue: UUID(uuid: (1, 0x98, 0xC0, 0xDE, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 1)))
     static let start = Date(timeIntervalSince1970: 1_768_473_000)
 
     static let counts: JSONValue = [
@@ -20,19 +21,35 @@ enum Fixture {
     ]
 
     static func record(
-        _ state: RunState, dryRun: Bool = false, counts: JSONValue = counts, deadLetters: Int = 0,
+        _ state: RunState,
+        dryRun: Bool = false,
+        counts: JSONValue = counts,
+        deadLetters: Int = 0,
         error: RunError? = nil
     ) -> RunRecord {
         RunRecord(
-            id: id, job: "product_sync", trigger: .api, requestedBy: "ada", dryRun: dryRun,
-            state: state, fence: 7, queuedAt: start, startedAt: start, finishedAt: start.addingTimeInterval(2.5),
-            heartbeatAt: start, progress: nil,
+            id: id,
+            job: "product_sync",
+            trigger: .api,
+            requestedBy: "ada",
+            dryRun: dryRun,
+            state: state,
+            fence: 7,
+            queuedAt: start,
+            startedAt: start,
+            finishedAt: start.addingTimeInterval(2.5),
+            heartbeatAt: start,
+            progress: nil,
             summary: ["counts": counts, "details": details, "deadLetters": .int(deadLetters), "proof": "commandTags"],
-            error: error)
+            error: error
+        )
     }
 
     static func request(
-        _ method: HTTPRequest.Method, _ path: String, headers: HTTPFields = [:], body: String = ""
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        headers: HTTPFields = [:],
+        body: String = ""
     ) -> ServerRequest {
         let parts = path.split(separator: "?", maxSplits: 1)
         let query =
@@ -43,8 +60,15 @@ enum Fixture {
                 return (sides[0], sides.count > 1 ? sides[1] : "")
             }
         return ServerRequest(
-            method: method, path: parts[0].split(separator: "/").map(String.init), query: query, headers: headers,
-            body: Array(body.utf8), remoteAddress: "127.0.0.1", id: "request-1", host: "localhost:4000")
+            method: method,
+            path: parts[0].split(separator: "/").map(String.init),
+            query: query,
+            headers: headers,
+            body: Array(body.utf8),
+            remoteAddress: "127.0.0.1",
+            id: "request-1",
+            host: "localhost:4000"
+        )
     }
 }
 
@@ -58,26 +82,40 @@ struct Daemon {
 
     let runs = FakeRuns()
     var probes = ServiceProbes(
-        productMongodb: { .ok }, postgresql: { .ok }, migrations: { .ok })
+        productMongodb: { .ok },
+        postgresql: { .ok },
+        migrations: { .ok }
+    )
     var isDraining = false
     var access = AccessSettings(keys: [])
 
     func send(
-        _ method: HTTPRequest.Method, _ path: String, headers: HTTPFields = [:], body: String = ""
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        headers: HTTPFields = [:],
+        body: String = ""
     ) async throws -> Answer {
         let isDraining = isDraining
         let ports = APIPorts(
-            runs: runs, scheduler: FakeScheduler(), deadLetters: FakeDeadLetters(), probes: probes,
+            runs: runs,
+            scheduler: FakeScheduler(),
+            deadLetters: FakeDeadLetters(),
+            probes: probes,
             stats: { ["source": ["count": 3]] },
             info: ServiceInfo(version: "1.2.3", memory: { MemoryUse(usedMiB: 12.34, totalMiB: 2048) }),
-            metricsText: { "# metrics\n" }, isDraining: { isDraining })
+            metricsText: { "# metrics\n" },
+            isDraining: { isDraining }
+        )
         let router = APIRoutes.router(ports, gate: await Gate(access), logger: Logger(label: "test"))
         let response = await router.respond(to: Fixture.request(method, path, headers: headers, body: body))
         guard case .bytes(let bytes) = response.body else {
             return Answer(status: response.status.code, headers: response.headers, body: .null)
         }
         return Answer(
-            status: response.status.code, headers: response.headers, body: (try? JSONText.parse(bytes)) ?? .null)
+            status: response.status.code,
+            headers: response.headers,
+            body: (try? JSONText.parse(bytes)) ?? .null
+        )
     }
 
     func postJSON(_ path: String, _ body: String = "", headers: HTTPFields = [:]) async throws -> Answer {

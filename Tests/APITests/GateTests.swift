@@ -11,7 +11,8 @@ import Testing
     private func gate(keyed: Bool = true, metricsToken: String? = nil) async -> Gate {
         await Gate(
             AccessSettings(keys: keyed ? [Self.key] : [], metricsToken: metricsToken.map { Secret($0) }),
-            secondsNow: { Self.now })
+            secondsNow: { Self.now }
+        )
     }
 
     private func token(scope: String?, exp: Double? = now + 60, iat: Double? = now) async throws -> String {
@@ -20,7 +21,11 @@ import Testing
     }
 
     private func status(
-        _ gate: Gate, _ headers: HTTPFields, _ level: AccessLevel, changes: Bool = false, host: String? = "localhost"
+        _ gate: Gate,
+        _ headers: HTTPFields,
+        _ level: AccessLevel,
+        changes: Bool = false,
+        host: String? = "localhost"
     ) async -> Int {
         do {
             _ = try await gate.admit(headers, host: host, level: level, changes: changes)

@@ -1,9 +1,10 @@
 import API
-@testable import Engine
 import Foundation
 import HTTPTypes
 import Runtime
 import Testing
+
+@testable import Engine
 
 @Suite struct OperationRoutesTests {
     @Test(arguments: ["/live", "/ready", "/health", "/api/etl/live", "/api/etl/ready", "/api/etl/health"])
@@ -78,9 +79,15 @@ import Testing
     @Test func noWritingRouteIsOpen() {
         let runs = FakeRuns()
         let ports = APIPorts(
-            runs: runs, scheduler: FakeScheduler(), deadLetters: FakeDeadLetters(), probes: ServiceProbes(), stats: nil,
-            info: ServiceInfo(version: "1", memory: { MemoryUse(usedMiB: 0, totalMiB: 0) }), metricsText: { "" },
-            isDraining: { false })
+            runs: runs,
+            scheduler: FakeScheduler(),
+            deadLetters: FakeDeadLetters(),
+            probes: ServiceProbes(),
+            stats: nil,
+            info: ServiceInfo(version: "1", memory: { MemoryUse(usedMiB: 0, totalMiB: 0) }),
+            metricsText: { "" },
+            isDraining: { false }
+        )
         for route in APIRoutes.all(ports) where route.method != .get {
             #expect(route.changes, "\(route.path)")
             #expect(route.access.scope == .write || route.access.scope == .admin, "\(route.path)")

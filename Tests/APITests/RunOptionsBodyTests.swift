@@ -1,7 +1,8 @@
 import API
-@testable import Engine
 import Runtime
 import Testing
+
+@testable import Engine
 
 @Suite struct RunOptionsBodyTests {
     private let known: Set<RunOptionName> = [.dryRun, .batchSize]

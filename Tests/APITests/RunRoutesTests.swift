@@ -1,10 +1,11 @@
 import API
-@testable import Engine
 import Foundation
 import HTTPTypes
 import Runtime
 import Synchronization
 import Testing
+
+@testable import Engine
 
 @Suite struct RunRoutesTests {
     private let daemon = Daemon()
@@ -65,13 +66,12 @@ import Testing
     @Test(arguments: ["respond-async", "wait=5, respond-async", "Respond-Async; x=1", " respond-async "])
     func whoAsksNotToWaitGetsALocation(prefer: String) async throws {
         daemon.runs.willEnd(with: Fixture.record(.succeeded))
-        let answer = try await daemon.postJSON("/api/etl/sync", headers: [Self.prefer: prefer])
+        let field = try #require(HTTPField.Name("Prefer"))
+        let answer = try await daemon.postJSON("/api/etl/sync", headers: [field: prefer])
         #expect(answer.status == 202)
         #expect(answer.headers[.location] == "/api/etl/runs/\(Fixture.id.description)")
         #expect(answer.body["runId"] == .string(Fixture.id.description))
     }
-
-    private static let prefer = HTTPField.Name("Prefer")!
 
     @Test func aBadBodyStartsNothing() async throws {
         for body in ["{\"batchSize\":0}", "{\"nonsense\":1}", "{\"dryRun\":\"yes\"}", "{\"stage\":\"x\"}", "[1]", "{"] {
@@ -79,7 +79,11 @@ import Testing
             #expect(answer.status == 400, "\(body)")
         }
         let form = try await daemon.send(
-            .post, "/api/etl/sync", headers: [.contentType: "application/x-www-form-urlencoded"], body: "dryRun=true")
+            .post,
+            "/api/etl/sync",
+            headers: [.contentType: "application/x-www-form-urlencoded"],
+            body: "dryRun=true"
+        )
         #expect(form.status == 415)
         #expect(daemon.runs.state.withLock { $0.submitted.isEmpty })
     }

@@ -8,7 +8,11 @@ import Testing
     private let policy = TokenPolicy(issuer: nil, audience: nil, cookieAgeMaxSeconds: 86_400)
 
     private func claims(
-        exp: Double? = now + 60, nbf: Double? = nil, iat: Double? = nil, iss: String? = nil, aud: [String] = [],
+        exp: Double? = now + 60,
+        nbf: Double? = nil,
+        iat: Double? = nil,
+        iss: String? = nil,
+        aud: [String] = [],
         scope: String? = "etl:read"
     ) -> AccessClaims {
         AccessClaims(sub: "ada", exp: exp, nbf: nbf, iat: iat, iss: iss, aud: aud, scope: scope)
@@ -96,7 +100,8 @@ import Testing
         let parts = token.split(separator: ".").map(String.init)
         let none = "eyJhbGciOiJub25lIn0"
         let hs512 = try await JWTKeyCollection().add(
-            hmac: HMACKey(from: String(repeating: "0123456789abcdef", count: 4)), digestAlgorithm: .sha512
+            hmac: HMACKey(from: String(repeating: "0123456789abcdef", count: 4)),
+            digestAlgorithm: .sha512
         ).sign(claims)
         let verifier = await TokenVerifier(keys: [Self.key, Secret(String(repeating: "0123456789abcdef", count: 4))])
         let bad = [

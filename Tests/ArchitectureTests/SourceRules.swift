@@ -71,7 +71,13 @@ enum SourceRules {
     ]
 
     /// The list of R4 and its like: each entry is needed, or the test says that it is not.
-    static let exemptions: [Exemption] = []
+    static let exemptions: [Exemption] = [
+        Exemption(
+            path: "Sources/Engine/CancelSignal.swift",
+            construct: "Task {",
+            why: "the end of a run is written also while its task is being cancelled; the new task is awaited in place"
+        )
+    ]
 
     static func tooLong(_ files: [SwiftFile]) -> [String] {
         files.filter { $0.lines.count > lineCeiling }

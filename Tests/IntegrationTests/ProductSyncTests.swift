@@ -39,9 +39,12 @@ import Testing
         try await bench.execute(
             """
             DELETE FROM product WHERE id IN (SELECT id FROM product ORDER BY id LIMIT 7);
-            UPDATE product SET price = price + 1, title = 'x' WHERE id IN (SELECT id FROM product ORDER BY id DESC LIMIT 5);
-            INSERT INTO product (id, title) VALUES ('ffffffffffffffffffffffff', 'gone'), ('not-an-id', 'odd'), ('Zed', 'z')
-            """)
+            UPDATE product SET price = price + 1, title = 'x'
+                WHERE id IN (SELECT id FROM product ORDER BY id DESC LIMIT 5);
+            INSERT INTO product (id, title) VALUES
+                ('ffffffffffffffffffffffff', 'gone'), ('not-an-id', 'odd'), ('Zed', 'z')
+            """
+        )
         let before = try await bench.fingerprint()
         let dry = try await bench.run(bench.job(), RunOptions(dryRun: true))
         #expect(try await bench.fingerprint() == before, "INV-10: a dry run leaves ctid and xmin of every row")
@@ -67,16 +70,21 @@ import Testing
         let run = try await bench.run(bench.job(fault: { $0 % 7 == 6 }))
         #expect(run.state == .failed)
         #expect(run.error?.kind == TallyError.Kind.proofFailed.rawValue)
-        #expect(try await bench.number("SELECT count(*)::int FROM product") == 0, "INV-11: what is not proved is rolled back")
+        #expect(
+            try await bench.number("SELECT count(*)::int FROM product") == 0,
+            "INV-11: what is not proved is rolled back"
+        )
         await bench.close()
     }
 
     @Test func badRowsBecomeDeadLettersAndTheRestIsWritten() async throws {
         let bench = try await SyncBench.make(
             table: """
-                CREATE TABLE product (id varchar PRIMARY KEY, title varchar(40) CHECK (title <> 'refused'), price numeric,
+                CREATE TABLE product (id varchar PRIMARY KEY,
+                    title varchar(40) CHECK (title <> 'refused'), price numeric,
                     image varchar, "sellerId" varchar, quantity int)
-                """)
+                """
+        )
         try await bench.load(300)
         for (index, title) in [(120, String(repeating: "x", count: 41)), (121, "refused")] {
             try await bench.replace(index, with: ProductDocuments.product(index, title: title))
@@ -118,7 +126,8 @@ import Testing
             table: """
                 CREATE TABLE product (id varchar PRIMARY KEY, title varchar, price numeric, image varchar,
                     "sellerId" varchar, quantity int, gone boolean NOT NULL DEFAULT false)
-                """)
+                """
+        )
         try await bench.load(100)
         let settings = ProductSyncSettings(orphanPolicy: .mark(column: "gone"))
         _ = try await bench.run(bench.job(settings))
@@ -142,7 +151,8 @@ import Testing
         let failpoint = Failpoint { name in
             guard name == "write.afterFence" else { return }
             try await bench.execute(
-                "UPDATE product SET quantity = 4711 WHERE id IN (SELECT id FROM product ORDER BY id LIMIT 1)")
+                "UPDATE product SET quantity = 4711 WHERE id IN (SELECT id FROM product ORDER BY id LIMIT 1)"
+            )
         }
         let run = try await bench.run(bench.job(), failpoint: failpoint)
         #expect(run.state == .succeeded, "\(String(describing: run.error))")

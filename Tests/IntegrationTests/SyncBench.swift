@@ -22,7 +22,12 @@ struct SyncBench {
         let cart = PGPool(PGSettings(url: Secret(url), applicationName: "tallyman-test"), maxConnections: 6)
         let mongo = try MongoPool(
             MongoSettings(
-                url: Secret(try TestMongo.freshDatabaseURL()), user: nil, password: nil, applicationName: "tallyman-test"))
+                url: Secret(try TestMongo.freshDatabaseURL()),
+                user: nil,
+                password: nil,
+                applicationName: "tallyman-test"
+            )
+        )
         try await cart.withConnection { connection in
             try await connection.execute(table)
             _ = try await EngineMigrations.migrator().up(connection)
@@ -78,17 +83,25 @@ struct SyncBench {
         _ = try await mongo.withSession { try await $0.command(command) }
     }
 
-    func job(_ settings: ProductSyncSettings = ProductSyncSettings(), fault: TargetWriter.Fault? = nil) -> ProductSyncJob {
+    func job(_ settings: ProductSyncSettings = ProductSyncSettings(), fault: TargetWriter.Fault? = nil)
+        -> ProductSyncJob
+    {
         ProductSyncJob(settings: settings, mongo: mongo, cart: cart, fault: fault)
     }
 
     /// Runs the job through the engine, as the daemon does, and gives the ledger's record of it.
     func run(
-        _ job: ProductSyncJob, _ options: RunOptions = RunOptions(), failpoint: Failpoint = .none
+        _ job: ProductSyncJob,
+        _ options: RunOptions = RunOptions(),
+        failpoint: Failpoint = .none
     ) async throws -> RunRecord {
         let runner = JobRunner(
-            state: cart, jobs: [job], holder: "test", failpoint: failpoint,
-            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+            state: cart,
+            jobs: [job],
+            holder: "test",
+            failpoint: failpoint,
+            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+        )
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await runner.run() }
             defer { group.cancelAll() }
@@ -112,7 +125,8 @@ struct SyncBench {
     /// Everything a write would change about the table.
     func fingerprint() async throws -> String {
         try await sql(
-            "SELECT coalesce(md5(string_agg(ctid::text || xmin::text || product::text, ',' ORDER BY id)), '') FROM product"
+            "SELECT coalesce(md5(string_agg(ctid::text || xmin::text || product::text, ',' ORDER BY id)), '') "
+                + "FROM product"
         ).rows[0][0].string()
     }
 

@@ -31,7 +31,7 @@ final class SilentServer: Sendable {
     func connected() async {
         guard let descriptor = descriptor.value else { return }
         _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
-        while true {
+        while !Task.isCancelled {
             let peer = accept(descriptor, nil, nil)
             if peer >= 0 {
                 peers.change { $0.append(peer) }
@@ -67,7 +67,9 @@ final class SilentServer: Sendable {
     }
 
     /// Runs a find that gets no answer, cancels it and gives the time until it returned.
-    private func cancelledFind(_ pool: MongoPool, _ server: SilentServer) async throws -> (error: (any Error)?, took: Duration) {
+    private func cancelledFind(_ pool: MongoPool, _ server: SilentServer) async throws -> (
+        error: (any Error)?, took: Duration
+    ) {
         let clock = ContinuousClock()
         return try await withThrowingTaskGroup(of: (any Error)?.self) { group in
             group.addTask {
@@ -86,9 +88,10 @@ final class SilentServer: Sendable {
         }
     }
 
-    /// Returns once every slot came back, which is a moment after its session ended; a lost one runs into the time limit.
+    /// Returns once every slot came back, which is a moment after its session ended; a lost one runs into the time
+    /// limit.
     private func drained(_ pool: MongoPool) async {
-        while pool.stats.inUse > 0 || pool.stats.waiting > 0 { await Task.yield() }
+        while !Task.isCancelled, pool.stats.inUse > 0 || pool.stats.waiting > 0 { await Task.yield() }
     }
 
     @Test func aCancelledFindReturnsAtOnce() async throws {
@@ -139,7 +142,7 @@ final class SilentServer: Sendable {
         let pool = try pool(port: server.port, poolMax: 1)
         let error = await #expect(throws: TallyError.self) { try await pool.ping(timeout: .milliseconds(50)) }
         #expect(error?.kind == .deadlineExceeded)
-        while pool.stats.inUse > 0 { await Task.yield() }
+        await drained(pool)
     }
 
     @Test func slotsAreBounded() async throws {

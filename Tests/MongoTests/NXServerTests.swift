@@ -16,7 +16,7 @@ enum NXServer {
         _ body: (MongoPool, String) async throws -> Void
     ) async throws {
         let url = try #require(url, "TEST_NX_MONGO_URL is not set")
-        let pool = try MongoPool(MongoSettings(url: Secret(url), applicationName: "tallyman-test"))
+        let pool = try MongoPool(MongoSettings(url: Secret(url + "/tallyman_test"), applicationName: "tallyman-test"))
         let collection = "t_\(name)_\(UInt32.random(in: .min ... .max))"
         if documents > 0 {
             _ = try await pool.withSession { session in
@@ -174,7 +174,7 @@ struct NXServerTests {
                 group.cancelAll()
                 cancelled.signal()
             }
-            while pool.stats.inUse > 0 { await Task.yield() }
+            while !Task.isCancelled, pool.stats.inUse > 0 { await Task.yield() }
             #expect(seen.value == 1)
         }
     }

@@ -16,12 +16,16 @@ import Testing
                   category: {source: details.category, missing: error}
                   quantity: {source: stock, missing: 0}
                   note: {source: note, missing: "error"}
-                """, file: "mapping.yaml")
+                """,
+            file: "mapping.yaml"
+        )
         #expect(mapping.collection == "goods")
         #expect(mapping.schema == "shop")
         #expect(mapping.table == "product")
         #expect(mapping.version == "updatedAt")
-        #expect(mapping.columns.map(\.path) == [["title"], ["updatedAt"], ["details", "category"], ["stock"], ["note"]])
+        #expect(
+            mapping.columns.map(\.path) == [["title"], ["updatedAt"], ["details", "category"], ["stock"], ["note"]]
+        )
         #expect(mapping.columns[2].missing == .reject)
         #expect(mapping.columns[3].missing == .literal(.int(0)))
         #expect(mapping.columns[4].missing == .literal(.string("error")))

@@ -49,7 +49,12 @@ import Testing
         var chunkRow = 0
         #expect(throws: (any Error).self) {
             try step.run(
-                source: nil, sourceRow: &row, target: SamplePlan.chunk(rows), targetRow: &chunkRow, into: &findings)
+                source: nil,
+                sourceRow: &row,
+                target: SamplePlan.chunk(rows),
+                targetRow: &chunkRow,
+                into: &findings
+            )
         }
     }
 
@@ -63,7 +68,10 @@ import Testing
 
     /// Foreign keys go wherever chance puts them, as a collation that is not ours would.
     private func merge(
-        _ source: [String: Int32?], _ target: [String: Int32?], _ plan: ColumnPlan, _ random: inout Random
+        _ source: [String: Int32?],
+        _ target: [String: Int32?],
+        _ plan: ColumnPlan,
+        _ random: inout Random
     ) throws -> Findings {
         var pages = cut(source.sorted { $0.key < $1.key }.map { SamplePlan.image($0.key, $0.value) }, &random)
         var targetRows = target.filter { !$0.key.hasPrefix("F") }.sorted { $0.key < $1.key }

@@ -7,14 +7,18 @@ import Testing
 @Suite struct PlanTests {
     @Test func everyProblemIsNamedAtOnce() throws {
         let mapping = try SyncMapping(
-            yaml: "columns:\n  title: title\n  place: place\n  absent: absent", file: "m.yaml")
+            yaml: "columns:\n  title: title\n  place: place\n  absent: absent",
+            file: "m.yaml"
+        )
         let table = SamplePlan.table(
             [
                 SamplePlan.column("id", oid: 1043, "varchar", category: "S"),
                 SamplePlan.column("title", oid: 25, "text", category: "S"),
                 SamplePlan.column("place", oid: 600, "point", category: "G"),
                 SamplePlan.column("sku", oid: 25, "text", category: "S", notNull: true),
-            ], unique: ["id", "title"])
+            ],
+            unique: ["id", "title"]
+        )
         let error = #expect(throws: TallyError.self) { try ColumnPlan(mapping: mapping, table: table) }
         #expect(error?.kind == .schemaMismatch)
         for words in [

@@ -7,23 +7,42 @@ enum SamplePlan {
         try ColumnPlan(
             mapping: SyncMapping(columns: [.init(name: "quantity", path: ["quantity"])]),
             table: table([
-                column("id", oid: 1043, "varchar", category: "S", notNull: true), column("quantity", oid: 23, "int4", category: "N"),
-            ]))
+                column("id", oid: 1043, "varchar", category: "S", notNull: true),
+                column("quantity", oid: 23, "int4", category: "N"),
+            ])
+        )
     }
 
     static func table(_ columns: [PGColumn], unique: [String] = ["id"]) -> PGTable {
         PGTable(
-            schema: "public", name: "product", oid: 1, columns: columns,
+            schema: "public",
+            name: "product",
+            oid: 1,
+            columns: columns,
             uniqueIndexes: [PGUniqueIndex(name: "product_pkey", columns: unique, isPrimary: true, immediate: true)],
-            kind: "r", hasTriggers: false)
+            kind: "r",
+            hasTriggers: false
+        )
     }
 
     static func column(
-        _ name: String, oid: UInt32, _ type: String, category: String, typmod: Int32 = -1, notNull: Bool = false
+        _ name: String,
+        oid: UInt32,
+        _ type: String,
+        category: String,
+        typmod: Int32 = -1,
+        notNull: Bool = false
     ) -> PGColumn {
         PGColumn(
-            name: name, type: PGType(oid: oid, name: type, elementOID: nil, baseOID: nil, category: category),
-            typmod: typmod, notNull: notNull, hasDefault: false, isGenerated: false, isIdentity: false, collation: nil)
+            name: name,
+            type: PGType(oid: oid, name: type, elementOID: nil, baseOID: nil, category: category),
+            typmod: typmod,
+            notNull: notNull,
+            hasDefault: false,
+            isGenerated: false,
+            isIdentity: false,
+            collation: nil
+        )
     }
 
     /// 24 hex digits that sort as `number` does.

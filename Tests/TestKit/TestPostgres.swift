@@ -16,7 +16,9 @@ package struct TestPostgres: Sendable {
     package func freshDatabase() throws -> String {
         let name = "t_" + UUID().uuidString.lowercased().filter { $0 != "-" }
         try psql(adminURL, "CREATE DATABASE \(name)")
-        guard let slash = adminURL.lastIndex(of: "/") else { throw TestServiceMissing("TEST_POSTGRES_URL has no database") }
+        guard let slash = adminURL.lastIndex(of: "/") else {
+            throw TestServiceMissing("TEST_POSTGRES_URL has no database")
+        }
         return adminURL[...slash] + name
     }
 
@@ -32,7 +34,9 @@ package struct TestPostgres: Sendable {
         try process.run()
         let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw TestServiceMissing("psql exited with \(process.terminationStatus)") }
+        guard process.terminationStatus == 0 else {
+            throw TestServiceMissing("psql exited with \(process.terminationStatus)")
+        }
         return text
     }
 }

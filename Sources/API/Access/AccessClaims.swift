@@ -15,7 +15,12 @@ package struct AccessClaims: JWTPayload, Equatable {
     }
 
     package init(
-        sub: String?, exp: Double?, nbf: Double? = nil, iat: Double? = nil, iss: String? = nil, aud: [String] = [],
+        sub: String?,
+        exp: Double?,
+        nbf: Double? = nil,
+        iat: Double? = nil,
+        iss: String? = nil,
+        aud: [String] = [],
         scope: String? = nil
     ) {
         self.sub = sub

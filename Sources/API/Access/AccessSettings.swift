@@ -13,8 +13,12 @@ package struct AccessSettings: Sendable {
     package let corsOrigins: [String]
 
     package init(
-        keys: [Secret<String>], issuer: String? = nil, audience: String? = nil, cookieAgeMaxSeconds: Int = 86_400,
-        metricsToken: Secret<String>? = nil, corsOrigins: [String] = []
+        keys: [Secret<String>],
+        issuer: String? = nil,
+        audience: String? = nil,
+        cookieAgeMaxSeconds: Int = 86_400,
+        metricsToken: Secret<String>? = nil,
+        corsOrigins: [String] = []
     ) {
         self.keys = keys
         self.issuer = issuer

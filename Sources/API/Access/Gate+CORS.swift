@@ -13,7 +13,9 @@ extension Gate {
             headers: [
                 .accessControlAllowMethods: "GET, POST, PUT, DELETE", .accessControlMaxAge: "600",
                 .accessControlAllowHeaders: "Authorization, Content-Type, Prefer, X-Request-Id, Idempotency-Key",
-            ], body: .bytes([]))
+            ],
+            body: .bytes([])
+        )
     }
 
     func addCORS(to headers: inout HTTPFields, origin: String?) {

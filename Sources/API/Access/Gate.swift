@@ -18,7 +18,10 @@ package struct Gate: Sendable {
         self.settings = settings
         self.verifier = await TokenVerifier(keys: settings.keys)
         self.policy = TokenPolicy(
-            issuer: settings.issuer, audience: settings.audience, cookieAgeMaxSeconds: settings.cookieAgeMaxSeconds)
+            issuer: settings.issuer,
+            audience: settings.audience,
+            cookieAgeMaxSeconds: settings.cookieAgeMaxSeconds
+        )
         self.browser = BrowserGuard(corsOrigins: settings.corsOrigins)
         self.secondsNow = secondsNow
     }
@@ -31,8 +34,11 @@ package struct Gate: Sendable {
     package func checkHost(_ host: String?) throws {
         guard !hasKey, !BrowserGuard.isLoopback(host: host) else { return }
         throw Problem(
-            .hostRefused, status: 421, "Not this host",
-            detail: "Without JWT_KEY only requests to a loopback name such as localhost are answered.")
+            .hostRefused,
+            status: 421,
+            "Not this host",
+            detail: "Without JWT_KEY only requests to a loopback name such as localhost are answered."
+        )
     }
 
     /// The caller, when the request may pass.
@@ -40,7 +46,10 @@ package struct Gate: Sendable {
     /// - Parameter changes: the request changes something or starts work, so another site must not be able to send it.
     /// - Throws: a problem with status 401 or 403.
     package func admit(
-        _ headers: HTTPFields, host: String?, level: AccessLevel, changes: Bool
+        _ headers: HTTPFields,
+        host: String?,
+        level: AccessLevel,
+        changes: Bool
     ) async throws -> Caller {
         if level == .metrics { return try admitMetrics(headers) }
         guard hasKey else {
@@ -51,12 +60,16 @@ package struct Gate: Sendable {
         let caller = try await identify(headers, host: host, changes: changes)
         guard caller.scopes.contains(scope) else {
             throw Problem(
-                .scopeMissing, status: 403, "Not allowed", detail: "The token lacks the scope \(scope.rawValue).",
+                .scopeMissing,
+                status: 403,
+                "Not allowed",
+                detail: "The token lacks the scope \(scope.rawValue).",
                 members: ["scope": .string(scope.rawValue)],
                 headers: [
                     "WWW-Authenticate":
                         "Bearer realm=\"tallyman\", error=\"insufficient_scope\", scope=\"\(scope.rawValue)\""
-                ])
+                ]
+            )
         }
         return caller
     }
@@ -72,8 +85,12 @@ package struct Gate: Sendable {
             return try await caller(token, .cookie)
         }
         throw Problem(
-            .tokenRequired, status: 401, "Token required", detail: "Send Authorization: Bearer with a token.",
-            headers: ["WWW-Authenticate": "Bearer realm=\"tallyman\""])
+            .tokenRequired,
+            status: 401,
+            "Token required",
+            detail: "Send Authorization: Bearer with a token.",
+            headers: ["WWW-Authenticate": "Bearer realm=\"tallyman\""]
+        )
     }
 
     private func caller(_ token: String, _ carrier: TokenPolicy.Carrier) async throws -> Caller {
@@ -106,14 +123,20 @@ package struct Gate: Sendable {
     }
 
     private static let originRefused = Problem(
-        .originRefused, status: 403, "Cross-site request refused",
-        detail: "A browser may send this request only from this daemon's own origin.")
+        .originRefused,
+        status: 403,
+        "Cross-site request refused",
+        detail: "A browser may send this request only from this daemon's own origin."
+    )
 
     private static func tokenInvalid(_ reason: String?) -> Problem {
         Problem(
-            .tokenInvalid, status: 401, "Token refused",
+            .tokenInvalid,
+            status: 401,
+            "Token refused",
             detail: "The token is not valid\(reason.map { ": \($0)" } ?? "").",
-            headers: ["WWW-Authenticate": "Bearer realm=\"tallyman\", error=\"invalid_token\""])
+            headers: ["WWW-Authenticate": "Bearer realm=\"tallyman\", error=\"invalid_token\""]
+        )
     }
 }
 

@@ -47,7 +47,11 @@ package struct Problem: Error, Sendable, Equatable {
     package let headers: [String: String]
 
     package init(
-        _ name: Name, status: Int, _ title: String, detail: String, members: [String: JSONValue] = [:],
+        _ name: Name,
+        status: Int,
+        _ title: String,
+        detail: String,
+        members: [String: JSONValue] = [:],
         headers: [String: String] = [:]
     ) {
         self.name = name
@@ -75,13 +79,22 @@ package struct Problem: Error, Sendable, Equatable {
 extension Problem {
     static func body(_ field: String, _ detail: String) -> Problem {
         Problem(
-            .bodyInvalid, status: 400, "The request body is not valid", detail: detail,
-            members: ["field": .string(field)])
+            .bodyInvalid,
+            status: 400,
+            "The request body is not valid",
+            detail: detail,
+            members: ["field": .string(field)]
+        )
     }
 
     static func query(_ name: String, _ detail: String) -> Problem {
         Problem(
-            .queryInvalid, status: 400, "The query is not valid", detail: detail, members: ["parameter": .string(name)])
+            .queryInvalid,
+            status: 400,
+            "The query is not valid",
+            detail: detail,
+            members: ["parameter": .string(name)]
+        )
     }
 
     static func runUnknown(_ id: String) -> Problem {
@@ -90,8 +103,12 @@ extension Problem {
 
     static func jobUnknown(_ known: [String]) -> Problem {
         Problem(
-            .jobUnknown, status: 404, "No such job", detail: "There is no job with this name.",
-            members: ["jobs": .array(known.map { .string($0) })])
+            .jobUnknown,
+            status: 404,
+            "No such job",
+            detail: "There is no job with this name.",
+            members: ["jobs": .array(known.map { .string($0) })]
+        )
     }
 
     static func featureOff(_ what: String) -> Problem {
@@ -103,12 +120,20 @@ extension Problem {
         if let problem = error as? Problem { return problem }
         if error is CancellationError {
             return Problem(
-                .runInterrupted, status: 503, "Stopping", detail: "The daemon is stopping; ask again.",
-                headers: ["Retry-After": "5"])
+                .runInterrupted,
+                status: 503,
+                "Stopping",
+                detail: "The daemon is stopping; ask again.",
+                headers: ["Retry-After": "5"]
+            )
         }
         guard let ours = error as? TallyError else {
             return Problem(
-                .internalError, status: 500, "Internal error", detail: "The request failed; the log has the reason.")
+                .internalError,
+                status: 500,
+                "Internal error",
+                detail: "The request failed; the log has the reason."
+            )
         }
         return from(ours)
     }
@@ -125,11 +150,21 @@ extension Problem {
             return Problem(.runActive, status: 409, "A run is already going", detail: detail, members: members)
         case .migrationsMissing:
             return Problem(
-                .migrationsMissing, status: 503, "The database is not prepared", detail: detail, members: members)
+                .migrationsMissing,
+                status: 503,
+                "The database is not prepared",
+                detail: detail,
+                members: members
+            )
         case .sourceUnreachable, .targetUnreachable, .deadlineExceeded, .serverBusy, .transactionConflict:
             return Problem(
-                .dependencyUnavailable, status: 503, "A database does not answer", detail: detail, members: members,
-                headers: ["Retry-After": "5"])
+                .dependencyUnavailable,
+                status: 503,
+                "A database does not answer",
+                detail: detail,
+                members: members,
+                headers: ["Retry-After": "5"]
+            )
         case .cancelled:
             return Problem(.runCancelled, status: 409, "Cancelled", detail: detail, members: members)
         case .recordMalformed, .constraintViolated, .credentialsRejected, .permissionDenied, .schemaMismatch,

@@ -52,17 +52,29 @@ package enum RunAnswer {
         case .succeeded, .partial, .queued, .running: return nil
         case .cancelled:
             return Problem(
-                .runCancelled, status: 409, "The run was cancelled", detail: "The run was cancelled before it ended.",
-                members: members)
+                .runCancelled,
+                status: 409,
+                "The run was cancelled",
+                detail: "The run was cancelled before it ended.",
+                members: members
+            )
         case .interrupted:
             return Problem(
-                .runInterrupted, status: 503, "The run was interrupted",
+                .runInterrupted,
+                status: 503,
+                "The run was interrupted",
                 detail: "The daemon stopped during the run; what was written stays, the next run goes on from there.",
-                members: members, headers: ["Retry-After": "5"])
+                members: members,
+                headers: ["Retry-After": "5"]
+            )
         case .skipped:
             return Problem(
-                .runSkipped, status: 409, "The run was skipped", detail: "Another run of this job was going.",
-                members: members)
+                .runSkipped,
+                status: 409,
+                "The run was skipped",
+                detail: "Another run of this job was going.",
+                members: members
+            )
         case .failed:
             if let failure = record.error {
                 members["kind"] = .string(failure.kind)
@@ -97,7 +109,8 @@ package enum SyncAnswer {
     package static func body(_ record: RunRecord) -> JSONValue {
         [
             "success": .bool(record.state == .succeeded), "message": .string(message(record)),
-            "runId": .string(record.id.description), "state": .string(record.state.rawValue), "results": results(record),
+            "runId": .string(record.id.description), "state": .string(record.state.rawValue),
+            "results": results(record),
         ]
     }
 
@@ -136,7 +149,8 @@ package enum SyncAnswer {
         product["errors"] = .array(errors)
         product["timestamp"] = .string(timestamp)
         product["duration"] = .int(
-            record.startedAt.map { Timestamp.milliseconds(from: $0, to: record.finishedAt ?? $0) } ?? 0)
+            record.startedAt.map { Timestamp.milliseconds(from: $0, to: record.finishedAt ?? $0) } ?? 0
+        )
         product["runId"] = .string(record.id.description)
         if let proof = record.summary?["proof"] { product["proof"] = proof }
         if record.dryRun {
@@ -156,7 +170,8 @@ package enum ValidationAnswer {
     package static func body(_ record: RunRecord) -> JSONValue {
         let part = productSync(record)
         return [
-            "success": true, "isValid": part["isValid"] ?? false, "productSync": part, "runId": .string(record.id.description),
+            "success": true, "isValid": part["isValid"] ?? false, "productSync": part,
+            "runId": .string(record.id.description),
             "timestamp": .string(Timestamp.text(record.finishedAt ?? record.queuedAt)),
         ]
     }

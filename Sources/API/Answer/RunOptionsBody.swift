@@ -16,11 +16,19 @@ package enum RunOptionsBody {
             value = try JSONText.parse(body)
         } catch {
             throw Problem(
-                .badRequest, status: 400, "The request is not valid", detail: "The body is not a JSON document.")
+                .badRequest,
+                status: 400,
+                "The request is not valid",
+                detail: "The body is not a JSON document."
+            )
         }
         guard let members = value.object else {
             throw Problem(
-                .badRequest, status: 400, "The request is not valid", detail: "The body must be a JSON object.")
+                .badRequest,
+                status: 400,
+                "The request is not valid",
+                detail: "The body must be a JSON object."
+            )
         }
         return try read(members, known: known)
     }
@@ -73,7 +81,8 @@ package enum RunOptionsBody {
     /// A field name as it may stand in an answer: short, and without control characters.
     private static func printable(_ field: String) -> String {
         String(
-            String.UnicodeScalarView(field.unicodeScalars.filter { $0.value >= 0x20 && $0.value != 0x7F }.prefix(64)))
+            String.UnicodeScalarView(field.unicodeScalars.filter { $0.value >= 0x20 && $0.value != 0x7F }.prefix(64))
+        )
     }
 
     private static func isSpace(_ byte: UInt8) -> Bool {

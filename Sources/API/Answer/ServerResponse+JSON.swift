@@ -8,7 +8,10 @@ extension ServerResponse {
         var headers = headers
         headers[.contentType] = "application/json; charset=utf-8"
         return ServerResponse(
-            status: HTTPResponse.Status(code: status), headers: headers, body: .bytes(Array(body.text.utf8)))
+            status: HTTPResponse.Status(integerLiteral: status),
+            headers: headers,
+            body: .bytes(Array(body.text.utf8))
+        )
     }
 
     /// An error answer (RFC 9457).
@@ -18,7 +21,9 @@ extension ServerResponse {
             if let field = HTTPField.Name(name) { headers[field] = value }
         }
         return ServerResponse(
-            status: HTTPResponse.Status(code: problem.status), headers: headers,
-            body: .bytes(Array(problem.document(requestID: requestID).text.utf8)))
+            status: HTTPResponse.Status(integerLiteral: problem.status),
+            headers: headers,
+            body: .bytes(Array(problem.document(requestID: requestID).text.utf8))
+        )
     }
 }

@@ -43,7 +43,9 @@ package struct ServiceInfo: Sendable {
     package let memory: @Sendable () -> MemoryUse
 
     package init(
-        service: String = "etl-service", version: String, startedAt: Date = Date(),
+        service: String = "etl-service",
+        version: String,
+        startedAt: Date = Date(),
         memory: @escaping @Sendable () -> MemoryUse
     ) {
         self.service = service
@@ -66,9 +68,14 @@ package struct APIPorts: Sendable {
     package var isDraining: @Sendable () -> Bool
 
     package init(
-        runs: any RunsPort, scheduler: any SchedulerPort, deadLetters: any DeadLettersPort, probes: ServiceProbes,
-        stats: (@Sendable () async throws -> JSONValue)?, info: ServiceInfo,
-        metricsText: @escaping @Sendable () -> String, isDraining: @escaping @Sendable () -> Bool
+        runs: any RunsPort,
+        scheduler: any SchedulerPort,
+        deadLetters: any DeadLettersPort,
+        probes: ServiceProbes,
+        stats: (@Sendable () async throws -> JSONValue)?,
+        info: ServiceInfo,
+        metricsText: @escaping @Sendable () -> String,
+        isDraining: @escaping @Sendable () -> Bool
     ) {
         self.runs = runs
         self.scheduler = scheduler

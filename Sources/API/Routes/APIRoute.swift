@@ -15,7 +15,11 @@ package struct APIRoute: Sendable {
     package let handler: Handler
 
     init(
-        _ method: HTTPRequest.Method, _ path: String, _ access: AccessLevel, changes: Bool? = nil, isLong: Bool = false,
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        _ access: AccessLevel,
+        changes: Bool? = nil,
+        isLong: Bool = false,
         _ handler: @escaping Handler
     ) {
         self.method = method
@@ -44,7 +48,9 @@ package struct APIRequest: Sendable {
         guard let text = queryValue(name) else { return fallback }
         guard let number = Int(text), range.contains(number) else {
             throw Problem.query(
-                name, "\"\(name)\" must be a whole number from \(range.lowerBound) to \(range.upperBound).")
+                name,
+                "\"\(name)\" must be a whole number from \(range.lowerBound) to \(range.upperBound)."
+            )
         }
         return number
     }
@@ -53,7 +59,9 @@ package struct APIRequest: Sendable {
     func allowQuery(_ names: String...) throws {
         for (name, _) in request.query where !names.contains(name) {
             throw Problem.query(
-                String(name.prefix(64)), "Unknown parameter; known here: \(names.joined(separator: ", ")).")
+                String(name.prefix(64)),
+                "Unknown parameter; known here: \(names.joined(separator: ", "))."
+            )
         }
     }
 
@@ -72,8 +80,11 @@ package struct APIRequest: Sendable {
         let trimmed = type.filter { $0 != " " && $0 != "\t" }
         guard trimmed == "application/json" || trimmed.hasSuffix("+json") else {
             throw Problem(
-                .mediaTypeUnsupported, status: 415, "Media type not supported",
-                detail: "Send the body as Content-Type: application/json.", headers: ["Accept-Post": "application/json"]
+                .mediaTypeUnsupported,
+                status: 415,
+                "Media type not supported",
+                detail: "Send the body as Content-Type: application/json.",
+                headers: ["Accept-Post": "application/json"]
             )
         }
     }

@@ -25,7 +25,11 @@ package enum APIRoutes {
             let options = RouteOptions(longRunning: route.isLong, bodyMax: bodyBytesMax)
             router.on(route.method, route.path, options: options) { request, parameters in
                 let caller = try await gate.admit(
-                    request.headers, host: request.host, level: route.access, changes: route.changes)
+                    request.headers,
+                    host: request.host,
+                    level: route.access,
+                    changes: route.changes
+                )
                 return try await route.handler(APIRequest(request: request, parameters: parameters, caller: caller))
             }
         }

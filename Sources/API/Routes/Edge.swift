@@ -11,7 +11,8 @@ struct Edge: Sendable {
     let logger: Logger
 
     func answer(
-        _ request: ServerRequest, route: String?,
+        _ request: ServerRequest,
+        route: String?,
         next: (ServerRequest) async throws -> ServerResponse
     ) async throws -> ServerResponse {
         let start = ContinuousClock.now
@@ -28,11 +29,13 @@ struct Edge: Sendable {
             let problem = Problem.from(error)
             if problem.name == .internalError {
                 logger.event(
-                    .error, "request failed",
+                    .error,
+                    "request failed",
                     [
                         .requestID: id, .route: route ?? "none",
                         .error: TallyError.wrapping(error, during: "api").description,
-                    ])
+                    ]
+                )
             }
             response = .problem(problem, requestID: id)
         }
@@ -49,11 +52,13 @@ struct Edge: Sendable {
         let quiet = status < 400 && Self.probes.contains(route ?? "")
         let milliseconds = Int((elapsed / .milliseconds(1)).rounded())
         logger.event(
-            quiet ? .debug : .info, "request answered",
+            quiet ? .debug : .info,
+            "request answered",
             [
                 .method: request.method.rawValue, .route: route ?? "none", .status: "\(status)",
                 .durationMS: "\(milliseconds)", .requestID: id,
-            ])
+            ]
+        )
     }
 
     private static let probes: Set<String> = [

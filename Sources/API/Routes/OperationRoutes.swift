@@ -52,8 +52,10 @@ struct OperationRoutes: Sendable {
         try request.allowQuery("job", "limit", "before")
         let limit = try request.queryInt("limit", in: 1...200, default: 50)
         let letters = try await ports.deadLetters.list(
-            job: request.queryValue("job").map { JobName(rawValue: $0) }, limit: limit,
-            before: request.queryValue("before"))
+            job: request.queryValue("job").map { JobName(rawValue: $0) },
+            limit: limit,
+            before: request.queryValue("before")
+        )
         let next = letters.count == limit ? (letters.last?["id"] ?? .null) : .null
         return .json(["success": true, "deadLetters": .array(letters), "next": next])
     }
@@ -61,7 +63,10 @@ struct OperationRoutes: Sendable {
     private func retryAll(_ request: APIRequest) async throws -> ServerResponse {
         try request.allowQuery("job")
         let count = try await ports.deadLetters.retry(
-            id: nil, job: request.queryValue("job").map { JobName(rawValue: $0) }, by: request.caller.name)
+            id: nil,
+            job: request.queryValue("job").map { JobName(rawValue: $0) },
+            by: request.caller.name
+        )
         return .json(["success": true, "message": "The next run tries them again", "retried": .int(count)])
     }
 
@@ -79,7 +84,11 @@ struct OperationRoutes: Sendable {
     }
 
     private static let deadLetterUnknown = Problem(
-        .deadLetterUnknown, status: 404, "No such dead letter", detail: "There is no open dead letter with this id.")
+        .deadLetterUnknown,
+        status: 404,
+        "No such dead letter",
+        detail: "There is no open dead letter with this id."
+    )
 }
 
 /// The body of `GET /api/etl/status`; the command line prints the same.
@@ -126,7 +135,8 @@ package enum SchedulerAnswer {
         let schedules = status.schedules.map { schedule -> JSONValue in
             [
                 "job": .string(schedule.job.rawValue), "expression": .string(schedule.expression),
-                "timeZone": .string(schedule.timeZone),
+                // Foundation on Linux gives UTC the name GMT; operators wrote UTC.
+                "timeZone": .string(schedule.timeZone == "GMT" ? "UTC" : schedule.timeZone),
                 "nextFires": .array(schedule.nextFires.map { .string(Timestamp.text($0)) }),
                 "lastFire": RunAnswer.instant(schedule.lastFire),
             ]

@@ -21,8 +21,13 @@ struct ProbeRoutes: Sendable {
     }
 
     static let draining = Problem(
-        .notReady, status: 503, "Not ready", detail: "The daemon is stopping.",
-        members: ["reasons": ["draining: the daemon is stopping"]], headers: ["Retry-After": "5"])
+        .notReady,
+        status: 503,
+        "Not ready",
+        detail: "The daemon is stopping.",
+        members: ["reasons": ["draining: the daemon is stopping"]],
+        headers: ["Retry-After": "5"]
+    )
 
     /// Says that the process answers; asks nothing of anybody.
     private func live() -> ServerResponse {
@@ -36,8 +41,12 @@ struct ProbeRoutes: Sendable {
         }
         guard reasons.isEmpty else {
             throw Problem(
-                .notReady, status: 503, "Not ready", detail: reasons.joined(separator: "; "),
-                members: ["ready": false, "reasons": .array(reasons.map { .string($0) })], headers: ["Retry-After": "5"]
+                .notReady,
+                status: 503,
+                "Not ready",
+                detail: reasons.joined(separator: "; "),
+                members: ["ready": false, "reasons": .array(reasons.map { .string($0) })],
+                headers: ["Retry-After": "5"]
             )
         }
         return .json(["status": "ready", "ready": true, "timestamp": .string(Timestamp.text(Date()))])
@@ -67,8 +76,10 @@ struct ProbeRoutes: Sendable {
 
     private func metrics() -> ServerResponse {
         ServerResponse(
-            status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
-            body: .bytes(Array(ports.metricsText().utf8)))
+            status: .ok,
+            headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+            body: .bytes(Array(ports.metricsText().utf8))
+        )
     }
 
     /// All probes at once, each with its deadline, in the order of their names.

@@ -29,7 +29,9 @@ struct RunRoutes: Sendable {
         try request.allowQuery()
         let job = try description(Self.productSync, else: .featureOff("The product sync"))
         let options = try RunOptionsBody.read(
-            request.request.body, known: job.options.intersection([.dryRun, .batchSize, .verify]))
+            request.request.body,
+            known: job.options.intersection([.dryRun, .batchSize, .verify])
+        )
         return try await start(job.name, options, request) { .json(SyncAnswer.body($0)) }
     }
 
@@ -56,7 +58,9 @@ struct RunRoutes: Sendable {
 
     /// Submits, then waits for the end or answers 202 at once.
     private func start(
-        _ job: JobName, _ options: RunOptions, _ request: APIRequest,
+        _ job: JobName,
+        _ options: RunOptions,
+        _ request: APIRequest,
         _ render: (RunRecord) -> ServerResponse
     ) async throws -> ServerResponse {
         guard !ports.isDraining() else { throw ProbeRoutes.draining }
@@ -79,7 +83,9 @@ struct RunRoutes: Sendable {
                 "success": true, "message": "The run has been accepted", "runId": .string(id.description),
                 "job": .string(job.rawValue), "location": .string(location),
             ],
-            status: 202, headers: [.location: location, .preferenceApplied: "respond-async"])
+            status: 202,
+            headers: [.location: location, .preferenceApplied: "respond-async"]
+        )
     }
 
     static func busy(_ running: RunID?) -> Problem {
@@ -91,10 +97,14 @@ struct RunRoutes: Sendable {
             headers["Location"] = "/api/etl/runs/\(running.description)"
         }
         return Problem(
-            .runActive, status: 409, "A run is already going",
+            .runActive,
+            status: 409,
+            "A run is already going",
             detail: running.map { "Run \($0) of this job is going; wait for it or cancel it." }
                 ?? "A run of this job is going; wait for it or cancel it.",
-            members: members, headers: headers)
+            members: members,
+            headers: headers
+        )
     }
 
     private func description(_ name: JobName, else problem: Problem) throws -> JobDescription {
@@ -125,7 +135,8 @@ struct RunRoutes: Sendable {
             query.before = id
         }
         let records = try await ports.runs.runs(query)
-        let next: JSONValue = records.count == query.limit ? (records.last.map { .string($0.id.description) } ?? .null) : .null
+        let next: JSONValue =
+            records.count == query.limit ? (records.last.map { .string($0.id.description) } ?? .null) : .null
         let runs = records.map { RunAnswer.run($0, progress: ports.runs.progress($0.id)) }
         return .json(["success": true, "runs": .array(runs), "next": next])
     }
@@ -140,12 +151,18 @@ struct RunRoutes: Sendable {
         let record = try await find(request)
         guard try await ports.runs.cancel(record.id, by: request.caller.name) else {
             throw Problem(
-                .runEnded, status: 409, "The run has ended", detail: "A run that has ended cannot be cancelled.",
-                members: ["runId": .string(record.id.description), "state": .string(record.state.rawValue)])
+                .runEnded,
+                status: 409,
+                "The run has ended",
+                detail: "A run that has ended cannot be cancelled.",
+                members: ["runId": .string(record.id.description), "state": .string(record.state.rawValue)]
+            )
         }
         return .json(
-            ["success": true, "message": "The run is being cancelled", "runId": .string(record.id.description)], status: 202,
-            headers: [.location: "/api/etl/runs/\(record.id.description)"])
+            ["success": true, "message": "The run is being cancelled", "runId": .string(record.id.description)],
+            status: 202,
+            headers: [.location: "/api/etl/runs/\(record.id.description)"]
+        )
     }
 
     private func find(_ request: APIRequest) async throws -> RunRecord {

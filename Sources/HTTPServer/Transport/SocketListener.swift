@@ -12,8 +12,11 @@ final class SocketListener: Sendable {
     init(host: String, port: Int) throws {
         func refuse(_ what: String) -> TallyError {
             TallyError(
-                .settingsInvalid, during: "http.listen", "cannot listen on \(host):\(port): \(what)",
-                remedy: "Set HOST and PORT to an address of this machine that is free.")
+                .settingsInvalid,
+                during: "http.listen",
+                "cannot listen on \(host):\(port): \(what)",
+                remedy: "Set HOST and PORT to an address of this machine that is free."
+            )
         }
         var hints = addrinfo()
         hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST
@@ -29,7 +32,8 @@ final class SocketListener: Sendable {
         guard descriptor >= 0 else { throw refuse(String(cString: strerror(errno))) }
         var on: Int32 = 1
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, 4)
-        guard bind(descriptor, address.pointee.ai_addr, address.pointee.ai_addrlen) == 0, listen(descriptor, 512) == 0 else {
+        guard bind(descriptor, address.pointee.ai_addr, address.pointee.ai_addrlen) == 0, listen(descriptor, 512) == 0
+        else {
             let reason = String(cString: strerror(errno))
             Glibc.close(descriptor)
             throw refuse(reason)
@@ -43,7 +47,10 @@ final class SocketListener: Sendable {
         self.descriptor = descriptor
         self.source = SourceBox(
             DispatchSource.makeReadSource(
-                fileDescriptor: descriptor, queue: DispatchQueue(label: "tallyman.http.listener")))
+                fileDescriptor: descriptor,
+                queue: DispatchQueue(label: "tallyman.http.listener")
+            )
+        )
         self.port = bound == 0 ? withUnsafeBytes(of: storage) { Int($0[2]) << 8 | Int($0[3]) } : port
         start()
     }

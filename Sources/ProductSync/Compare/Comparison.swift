@@ -27,7 +27,10 @@ package struct Comparison: Sendable {
     static let findingsBytesMax = 1 << 20
 
     package init(
-        source: SourceReader, target: TargetReader, plan: ColumnPlan, context: RunContext,
+        source: SourceReader,
+        target: TargetReader,
+        plan: ColumnPlan,
+        context: RunContext,
         collectsUnchangedKeys: Bool
     ) {
         self.source = source
@@ -50,7 +53,9 @@ package struct Comparison: Sendable {
     // MARK: Merge
 
     private func merge(
-        _ brackets: [IDBracket], _ order: SyncKey.Order, _ deliver: @Sendable (Findings) async throws -> Void
+        _ brackets: [IDBracket],
+        _ order: SyncKey.Order,
+        _ deliver: @Sendable (Findings) async throws -> Void
     ) async throws -> Totals {
         let pages = BoundedChannel<SourcePage>(capacity: 2)
         let chunks = BoundedChannel<PGCopyChunk>(capacity: 2)
@@ -72,7 +77,8 @@ package struct Comparison: Sendable {
 
     /// Ends the channel however the reading ends, so that the merge never waits for a reader that is gone.
     private static func feeding<Element>(
-        _ channel: BoundedChannel<Element>, _ read: () async throws -> Void
+        _ channel: BoundedChannel<Element>,
+        _ read: () async throws -> Void
     ) async throws {
         do {
             try await read()
@@ -84,7 +90,9 @@ package struct Comparison: Sendable {
     }
 
     private func mergeLoop(
-        _ pages: BoundedChannel<SourcePage>, _ chunks: BoundedChannel<PGCopyChunk>, _ order: SyncKey.Order,
+        _ pages: BoundedChannel<SourcePage>,
+        _ chunks: BoundedChannel<PGCopyChunk>,
+        _ order: SyncKey.Order,
         _ deliver: @Sendable (Findings) async throws -> Void
     ) async throws -> Totals {
         var step = MergeStep(plan: plan, order: order, collectsUnchangedKeys: collectsUnchangedKeys)
@@ -129,7 +137,8 @@ package struct Comparison: Sendable {
     // MARK: Lookup
 
     private func lookUp(
-        _ brackets: [IDBracket], _ deliver: @Sendable (Findings) async throws -> Void
+        _ brackets: [IDBracket],
+        _ deliver: @Sendable (Findings) async throws -> Void
     ) async throws -> Totals {
         var totals = Totals()
         totals.mergedStreams = false

@@ -3,7 +3,8 @@ import Engine
 import Postgres
 import Runtime
 
-/// Settles findings one stretch after the other: looks again at what differs, counts it, repairs it, keeps dead letters.
+/// Settles findings one stretch after the other: looks again at what differs, counts it, repairs it, keeps dead
+/// letters.
 ///
 /// Owned by the one task that consumes findings.
 struct FindingsSettler {
@@ -30,8 +31,14 @@ struct FindingsSettler {
     static let orphanKeysMax = 100_000
 
     init(
-        mode: Mode, plan: ColumnPlan, keyed: KeyedComparison, writer: TargetWriter, context: RunContext,
-        batchSize: Int, orphanPolicy: OrphanPolicy, open: [String: [UInt8]]
+        mode: Mode,
+        plan: ColumnPlan,
+        keyed: KeyedComparison,
+        writer: TargetWriter,
+        context: RunContext,
+        batchSize: Int,
+        orphanPolicy: OrphanPolicy,
+        open: [String: [UInt8]]
     ) {
         self.mode = mode
         self.plan = plan
@@ -63,9 +70,15 @@ struct FindingsSettler {
         try await context.deadLetters.record(
             unkeyable.map {
                 DeadLetter(
-                    key: $0.identifier, reason: $0.rejection.reason.words, kind: $0.rejection.reason.rawValue,
-                    columns: [plan.columns[0].name], fingerprint: nil)
-            }, in: nil)
+                    key: $0.identifier,
+                    reason: $0.rejection.reason.words,
+                    kind: $0.rejection.reason.rawValue,
+                    columns: [plan.columns[0].name],
+                    fingerprint: nil
+                )
+            },
+            in: nil
+        )
     }
 
     /// A difference is believed only when it is still there on a second look at both sides.
@@ -182,17 +195,28 @@ struct FindingsSettler {
         tally.stale += 1
         guard tally.staleRows.count < SyncTally.idsMax else { return }
         let columns = ImageComparison.differingColumns(
-            source.bytes.span, source.range(row), target.bytes.span, target.range(row), plan: plan)
+            source.bytes.span,
+            source.range(row),
+            target.bytes.span,
+            target.range(row),
+            plan: plan
+        )
         tally.staleRows.append(
-            .init(id: plan.key.text(source.key(row)), columns: columns.map { plan.columns[$0].name }))
+            .init(id: plan.key.text(source.key(row)), columns: columns.map { plan.columns[$0].name })
+        )
     }
 
     /// INV-9: by version where the mapping names one.
     private func isNewer(_ target: RowBatch, _ row: Int, than source: RowBatch) -> Bool {
         guard let version = plan.versionColumn else { return false }
         return ImageComparison.isGreater(
-            target.bytes.span, target.range(row), source.bytes.span, source.range(row), column: version,
-            type: plan.columns[version].type)
+            target.bytes.span,
+            target.range(row),
+            source.bytes.span,
+            source.range(row),
+            column: version,
+            type: plan.columns[version].type
+        )
     }
 
     private mutating func update(_ source: RowBatch, _ target: RowBatch) async throws {
@@ -252,8 +276,12 @@ struct FindingsSettler {
         guard mode == .repair else { return }
         let letters = rejected.map { one in
             DeadLetter(
-                key: one.key, reason: one.rejection.reason.words, kind: one.rejection.reason.rawValue,
-                columns: [plan.columns[one.rejection.column].name], fingerprint: nil)
+                key: one.key,
+                reason: one.rejection.reason.words,
+                kind: one.rejection.reason.rawValue,
+                columns: [plan.columns[one.rejection.column].name],
+                fingerprint: nil
+            )
         }
         try await context.deadLetters.record(letters, in: nil)
     }
@@ -263,9 +291,12 @@ struct FindingsSettler {
         tally.deadLetters += refused.count
         let letters = refused.map { row, error in
             DeadLetter(
-                key: plan.key.text(row[RowImage.key(row.span, at: 0)]), reason: error.summary,
+                key: plan.key.text(row[RowImage.key(row.span, at: 0)]),
+                reason: error.summary,
                 kind: error.serverError?.sqlState ?? error.kind.rawValue,
-                columns: error.serverError?.columnName.map { [$0] } ?? [], fingerprint: Self.fingerprint(row))
+                columns: error.serverError?.columnName.map { [$0] } ?? [],
+                fingerprint: Self.fingerprint(row)
+            )
         }
         try await context.deadLetters.record(letters, in: nil)
     }

@@ -50,7 +50,10 @@ package struct MergeStep: Sendable {
     ///
     /// Throws `.protocolViolation` when the target's keys do not ascend as its type promises.
     package mutating func run(
-        source: SourcePage?, sourceRow: inout Int, target: PGCopyChunk?, targetRow: inout Int,
+        source: SourcePage?,
+        sourceRow: inout Int,
+        target: PGCopyChunk?,
+        targetRow: inout Int,
         into findings: inout Findings
     ) throws {
         let sourceCount = source?.rows.count ?? 0
@@ -66,7 +69,9 @@ package struct MergeStep: Sendable {
             case (true, true):
                 guard let source, let target else { return }
                 let result = compareKeys(source.rows, sourceRow, target, targetRow)
-                if result <= 0 { takeSource(source, sourceRow, matching: result == 0 ? (target, targetRow) : nil, &findings) }
+                if result <= 0 {
+                    takeSource(source, sourceRow, matching: result == 0 ? (target, targetRow) : nil, &findings)
+                }
                 if result > 0 { findings.orphaned.append(target.bytes.span, target.range(targetRow)) }
                 if result <= 0 { sourceRow += 1 }
                 if result >= 0 {
@@ -88,7 +93,10 @@ package struct MergeStep: Sendable {
     }
 
     private func takeSource(
-        _ source: SourcePage, _ row: Int, matching target: (PGCopyChunk, Int)?, _ findings: inout Findings
+        _ source: SourcePage,
+        _ row: Int,
+        matching target: (PGCopyChunk, Int)?,
+        _ findings: inout Findings
     ) {
         if !source.rejections.isEmpty, let rejection = source.rejections[row] {
             findings.rejected.append(.init(key: plan.key.text(source.rows.key(row)), rejection: rejection))
@@ -110,7 +118,11 @@ package struct MergeStep: Sendable {
     }
 
     static func same(
-        _ left: Span<UInt8>, _ leftRange: Range<Int>, _ right: Span<UInt8>, _ rightRange: Range<Int>, _ plan: ColumnPlan
+        _ left: Span<UInt8>,
+        _ leftRange: Range<Int>,
+        _ right: Span<UInt8>,
+        _ rightRange: Range<Int>,
+        _ plan: ColumnPlan
     ) -> Bool {
         ImageComparison.sameMemory(left, leftRange, right, rightRange)
             || ImageComparison.differingColumns(left, leftRange, right, rightRange, plan: plan).isEmpty
@@ -143,11 +155,16 @@ package struct MergeStep: Sendable {
         let left = source.bytes.span
         let right = target.bytes.span
         return compare(
-            left, RowImage.key(left, at: source.starts[sourceRow]), right,
-            RowImage.key(right, at: Int(target.rowStarts[targetRow])))
+            left,
+            RowImage.key(left, at: source.starts[sourceRow]),
+            right,
+            RowImage.key(right, at: Int(target.rowStarts[targetRow]))
+        )
     }
 
-    private func compare(_ left: Span<UInt8>, _ leftKey: Range<Int>, _ right: Span<UInt8>, _ rightKey: Range<Int>) -> Int {
+    private func compare(_ left: Span<UInt8>, _ leftKey: Range<Int>, _ right: Span<UInt8>, _ rightKey: Range<Int>)
+        -> Int
+    {
         let common = min(leftKey.count, rightKey.count)
         for offset in 0..<common {
             var one = left[leftKey.lowerBound + offset]
@@ -168,8 +185,11 @@ package struct MergeStep: Sendable {
         let key = RowImage.key(bytes, at: Int(target.rowStarts[row]))
         if hasTargetKey, compare(lastTargetKey.span, 0..<lastTargetKey.count, bytes, key) >= 0 {
             throw TallyError(
-                .protocolViolation, during: "sync.merge", "the target's keys do not come in ascending order",
-                remedy: "REINDEX the key's index; a changed collation (libc or ICU update) is the usual cause.")
+                .protocolViolation,
+                during: "sync.merge",
+                "the target's keys do not come in ascending order",
+                remedy: "REINDEX the key's index; a changed collation (libc or ICU update) is the usual cause."
+            )
         }
         lastTargetKey.removeAll(keepingCapacity: true)
         lastTargetKey.append(bytes, key)

@@ -51,7 +51,13 @@ package struct ColumnPlan: Sendable {
             }
             compiled.append(
                 Column(
-                    name: name, type: type, notNull: column.notNull, path: path.map { Array($0.utf8) }, missing: missing))
+                    name: name,
+                    type: type,
+                    notNull: column.notNull,
+                    path: path.map { Array($0.utf8) },
+                    missing: missing
+                )
+            )
             return column
         }
         let keyColumn = add(mapping.key, line: mapping.keyLine, path: ["_id"], missing: .reject)
@@ -66,7 +72,8 @@ package struct ColumnPlan: Sendable {
         let unique = table.uniqueIndexes.contains { $0.columns == [mapping.key] && $0.immediate }
         if keyColumn != nil, !unique {
             problems.append(
-                "\(mapping.place(mapping.keyLine)): table \(described) has no unique key on \"\(mapping.key)\" alone")
+                "\(mapping.place(mapping.keyLine)): table \(described) has no unique key on \"\(mapping.key)\" alone"
+            )
         }
         let mapped = Set(compiled.map(\.name))
         for column in table.columns
@@ -74,17 +81,22 @@ package struct ColumnPlan: Sendable {
             && !mapped.contains(column.name)
         {
             problems.append(
-                "\(mapping.place(nil)): column \"\(column.name)\" is NOT NULL without a default and not in the mapping")
+                "\(mapping.place(nil)): column \"\(column.name)\" is NOT NULL without a default and not in the mapping"
+            )
         }
         let key = keyColumn.flatMap { SyncKey($0) }
         if let keyColumn, key == nil {
             problems.append(
-                "\(mapping.place(mapping.keyLine)): a key of type \(keyColumn.type.name) cannot hold an _id")
+                "\(mapping.place(mapping.keyLine)): a key of type \(keyColumn.type.name) cannot hold an _id"
+            )
         }
         guard problems.isEmpty, let key else {
             throw TallyError(
-                .schemaMismatch, during: "sync.mapping", problems.joined(separator: "; "),
-                remedy: "Mend the mapping (SYNC_MAPPING) or the cart's table, then run `tallyman doctor`.")
+                .schemaMismatch,
+                during: "sync.mapping",
+                problems.joined(separator: "; "),
+                remedy: "Mend the mapping (SYNC_MAPPING) or the cart's table, then run `tallyman doctor`."
+            )
         }
         self.table = table
         self.collection = mapping.collection

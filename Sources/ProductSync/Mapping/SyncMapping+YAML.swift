@@ -14,7 +14,12 @@ extension SyncMapping {
             root = node
         } catch let error as YamlError {
             throw TallyError(
-                .settingsInvalid, during: "sync.mapping", "\(file): not valid YAML", detail: "\(error)", cause: error)
+                .settingsInvalid,
+                during: "sync.mapping",
+                "\(file): not valid YAML",
+                detail: "\(error)",
+                cause: error
+            )
         }
         self = try reader.mapping(root)
     }
@@ -44,13 +49,22 @@ private struct MappingReader {
         guard !columns.isEmpty else { throw error(line(columnsNode), "\"columns\" names no column") }
         let version = try top["version"].map { try text($0, "version") }
         if let version, !columns.contains(where: { $0.name == version }) {
-            throw error(line(top["version"] ?? root), "\"version\" names \"\(version)\", which is not among \"columns\"")
+            throw error(
+                line(top["version"] ?? root),
+                "\"version\" names \"\(version)\", which is not among \"columns\""
+            )
         }
         return SyncMapping(
-            file: file, collection: try top["collection"].map { try text($0, "collection") } ?? "products",
-            schema: tableParts.count == 2 ? tableParts[0] : nil, table: tableParts[tableParts.count - 1],
-            tableLine: top["table"].map(line), key: key, keyLine: top["key"].map(line), columns: columns,
-            version: version)
+            file: file,
+            collection: try top["collection"].map { try text($0, "collection") } ?? "products",
+            schema: tableParts.count == 2 ? tableParts[0] : nil,
+            table: tableParts[tableParts.count - 1],
+            tableLine: top["table"].map(line),
+            key: key,
+            keyLine: top["key"].map(line),
+            columns: columns,
+            version: version
+        )
     }
 
     private func column(_ name: String, _ node: Node, line: Int) throws -> SyncMapping.Column {
@@ -59,7 +73,12 @@ private struct MappingReader {
         }
         let parts = try members(node, allowed: ["source", "missing"])
         guard let source = parts["source"] else { throw error(line, "column \"\(name)\" has no \"source\"") }
-        return .init(name: name, path: try path(source), missing: try parts["missing"].map(missing) ?? .null, line: line)
+        return .init(
+            name: name,
+            path: try path(source),
+            missing: try parts["missing"].map(missing) ?? .null,
+            line: line
+        )
     }
 
     private func path(_ node: Node) throws -> [String] {
@@ -69,7 +88,9 @@ private struct MappingReader {
     }
 
     private func missing(_ node: Node) throws -> SyncMapping.MissingRule {
-        guard case .scalar(let scalar) = node else { throw error(line(node), "\"missing\" must be null, error or a value") }
+        guard case .scalar(let scalar) = node else {
+            throw error(line(node), "\"missing\" must be null, error or a value")
+        }
         if node.null != nil, scalar.style == .plain { return .null }
         if scalar.style == .plain {
             if scalar.string == "error" { return .reject }
@@ -84,7 +105,10 @@ private struct MappingReader {
         var result: [String: Node] = [:]
         for (name, value) in try pairs(node) {
             guard allowed.contains(name.text) else {
-                throw error(name.line, "unknown key \"\(name.text)\"; known: \(allowed.sorted().joined(separator: ", "))")
+                throw error(
+                    name.line,
+                    "unknown key \"\(name.text)\"; known: \(allowed.sorted().joined(separator: ", "))"
+                )
             }
             guard result.updateValue(value, forKey: name.text) == nil else {
                 throw error(name.line, "\"\(name.text)\" stands twice")
@@ -94,7 +118,9 @@ private struct MappingReader {
     }
 
     private func pairs(_ node: Node) throws -> [((text: String, line: Int), Node)] {
-        guard case .mapping(let mapping) = node else { throw error(line(node), "a mapping of names to values is expected") }
+        guard case .mapping(let mapping) = node else {
+            throw error(line(node), "a mapping of names to values is expected")
+        }
         return try mapping.map { key, value in ((try text(key, "a name"), line(key)), value) }
     }
 

@@ -47,8 +47,15 @@ package struct SyncMapping: Sendable, Equatable {
     package let version: String?
 
     package init(
-        file: String? = nil, collection: String = "products", schema: String? = nil, table: String = "product",
-        tableLine: Int? = nil, key: String = "id", keyLine: Int? = nil, columns: [Column], version: String? = nil
+        file: String? = nil,
+        collection: String = "products",
+        schema: String? = nil,
+        table: String = "product",
+        tableLine: Int? = nil,
+        key: String = "id",
+        keyLine: Int? = nil,
+        columns: [Column],
+        version: String? = nil
     ) {
         self.file = file
         self.collection = collection
@@ -63,7 +70,8 @@ package struct SyncMapping: Sendable, Equatable {
 
     /// The mapping of the service replaced.
     package static let standard = SyncMapping(
-        columns: ["title", "price", "image", "sellerId", "quantity"].map { Column(name: $0, path: [$0]) })
+        columns: ["title", "price", "image", "sellerId", "quantity"].map { Column(name: $0, path: [$0]) }
+    )
 
     /// `file:line` for an error about something the mapping says, or words for the built-in mapping.
     package func place(_ line: Int?) -> String {

@@ -114,7 +114,9 @@ enum CanonicalJSON {
         private mutating func unicode(_ text: Span<UInt8>, into units: inout [UInt8]) -> Bool {
             guard var code = hex(text) else { return false }
             if (0xD800..<0xDC00).contains(code) {
-                guard at + 2 <= end, text[at] == UInt8(ascii: "\\"), text[at + 1] == UInt8(ascii: "u") else { return false }
+                guard at + 2 <= end, text[at] == UInt8(ascii: "\\"), text[at + 1] == UInt8(ascii: "u") else {
+                    return false
+                }
                 at += 2
                 guard let low = hex(text), (0xDC00..<0xE000).contains(low) else { return false }
                 code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
@@ -133,7 +135,8 @@ enum CanonicalJSON {
         }
 
         private func isNumberByte(_ byte: UInt8) -> Bool {
-            (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "+")
+            (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || byte == UInt8(ascii: "-")
+                || byte == UInt8(ascii: "+")
                 || byte == UInt8(ascii: ".") || byte | 32 == UInt8(ascii: "e")
         }
 

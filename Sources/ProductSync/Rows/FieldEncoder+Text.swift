@@ -31,7 +31,10 @@ enum BSONBinary {
 
 extension FieldEncoder {
     static func appendText(
-        _ element: BSONElement, _ document: Span<UInt8>, charactersMax: Int?, to out: inout [UInt8]
+        _ element: BSONElement,
+        _ document: Span<UInt8>,
+        charactersMax: Int?,
+        to out: inout [UInt8]
     ) throws(FieldRejection) {
         let start = out.count
         switch element.type {
@@ -54,7 +57,10 @@ extension FieldEncoder {
 
     /// `character(n)`: trailing blanks do not count, and PostgreSQL pads to n characters.
     static func appendPadded(
-        _ element: BSONElement, _ document: Span<UInt8>, characters: Int, to out: inout [UInt8]
+        _ element: BSONElement,
+        _ document: Span<UInt8>,
+        characters: Int,
+        to out: inout [UInt8]
     ) throws(FieldRejection) {
         let start = out.count
         try appendText(element, document, charactersMax: nil, to: &out)

@@ -9,7 +9,10 @@ import Runtime
 enum FieldEncoder {
     /// Appends length and content for `type`; a BSON null or undefined gives NULL.
     static func append(
-        _ element: BSONElement, of document: Span<UInt8>, as type: FieldType, to out: inout [UInt8]
+        _ element: BSONElement,
+        of document: Span<UInt8>,
+        as type: FieldType,
+        to out: inout [UInt8]
     ) throws(FieldRejection) {
         if element.type == .null || element.type == .undefined {
             out.appendBigEndian(Int32(-1))
@@ -22,7 +25,10 @@ enum FieldEncoder {
     }
 
     private static func appendContent(
-        _ element: BSONElement, of document: Span<UInt8>, as type: FieldType, to out: inout [UInt8]
+        _ element: BSONElement,
+        of document: Span<UInt8>,
+        as type: FieldType,
+        to out: inout [UInt8]
     ) throws(FieldRejection) {
         switch type {
         case .bool:
@@ -50,7 +56,9 @@ enum FieldEncoder {
     }
 
     private static func integer<I: FixedWidthInteger & SignedInteger>(
-        _ element: BSONElement, _ document: Span<UInt8>, _: I.Type
+        _ element: BSONElement,
+        _ document: Span<UInt8>,
+        _: I.Type
     ) throws(FieldRejection) -> I {
         let at = element.value.lowerBound
         switch element.type {
@@ -78,7 +86,9 @@ enum FieldEncoder {
     }
 
     private static func float<F: BinaryFloatingPoint & LosslessStringConvertible>(
-        _ element: BSONElement, _ document: Span<UInt8>, _: F.Type
+        _ element: BSONElement,
+        _ document: Span<UInt8>,
+        _: F.Type
     ) throws(FieldRejection) -> F {
         let at = element.value.lowerBound
         switch element.type {
@@ -106,11 +116,17 @@ enum FieldEncoder {
     static func decimal(_ element: BSONElement, _ document: Span<UInt8>) -> PGNumeric? {
         let at = element.value.lowerBound
         return PGNumeric(
-            decimal128High: UInt64(bitPattern: document.int64(at: at + 8)), low: UInt64(bitPattern: document.int64(at: at)))
+            decimal128High: UInt64(bitPattern: document.int64(at: at + 8)),
+            low: UInt64(bitPattern: document.int64(at: at))
+        )
     }
 
     private static func appendNumeric(
-        _ element: BSONElement, _ document: Span<UInt8>, precision: Int?, scale: Int, to out: inout [UInt8]
+        _ element: BSONElement,
+        _ document: Span<UInt8>,
+        precision: Int?,
+        scale: Int,
+        to out: inout [UInt8]
     ) throws(FieldRejection) {
         let at = element.value.lowerBound
         var numeric: PGNumeric
@@ -131,7 +147,10 @@ enum FieldEncoder {
     }
 
     private static func appendTimestamp(
-        _ element: BSONElement, _ document: Span<UInt8>, precision: Int, to out: inout [UInt8]
+        _ element: BSONElement,
+        _ document: Span<UInt8>,
+        precision: Int,
+        to out: inout [UInt8]
     ) throws(FieldRejection) {
         guard element.type == .date else { throw FieldRejection(.wrongType) }
         let (shifted, low) = document.int64(at: element.value.lowerBound).subtractingReportingOverflow(946_684_800_000)
@@ -155,7 +174,9 @@ enum FieldEncoder {
     }
 
     private static func appendDate(
-        _ element: BSONElement, _ document: Span<UInt8>, to out: inout [UInt8]
+        _ element: BSONElement,
+        _ document: Span<UInt8>,
+        to out: inout [UInt8]
     ) throws(FieldRejection) {
         guard element.type == .date else { throw FieldRejection(.wrongType) }
         let millis = document.int64(at: element.value.lowerBound)
@@ -165,7 +186,9 @@ enum FieldEncoder {
     }
 
     private static func appendUUID(
-        _ element: BSONElement, _ document: Span<UInt8>, to out: inout [UInt8]
+        _ element: BSONElement,
+        _ document: Span<UInt8>,
+        to out: inout [UInt8]
     ) throws(FieldRejection) {
         switch element.type {
         case .binary:
@@ -181,7 +204,9 @@ enum FieldEncoder {
     }
 
     private static func appendBytes(
-        _ element: BSONElement, _ document: Span<UInt8>, to out: inout [UInt8]
+        _ element: BSONElement,
+        _ document: Span<UInt8>,
+        to out: inout [UInt8]
     ) throws(FieldRejection) {
         switch element.type {
         case .binary: out.append(document, BSONBinary.content(element, document))
@@ -191,7 +216,9 @@ enum FieldEncoder {
     }
 
     private static func appendJSON(
-        _ element: BSONElement, _ document: Span<UInt8>, to out: inout [UInt8]
+        _ element: BSONElement,
+        _ document: Span<UInt8>,
+        to out: inout [UInt8]
     ) throws(FieldRejection) {
         do {
             try BSONExtJSON.append(element, of: document, to: &out)
@@ -202,7 +229,11 @@ enum FieldEncoder {
 
     /// One dimension, lower bound 1, as `array_send` writes it; an empty array has no dimension.
     private static func appendArray(
-        _ element: BSONElement, _ document: Span<UInt8>, _ inner: FieldType, _ oid: UInt32, to out: inout [UInt8]
+        _ element: BSONElement,
+        _ document: Span<UInt8>,
+        _ inner: FieldType,
+        _ oid: UInt32,
+        to out: inout [UInt8]
     ) throws(FieldRejection) {
         guard element.type == .array else { throw FieldRejection(.wrongType) }
         let head = out.count

@@ -7,7 +7,11 @@ import Postgres
 enum ImageComparison {
     /// Indices of the columns whose values differ; empty for equal rows.
     static func differingColumns(
-        _ left: Span<UInt8>, _ leftRange: Range<Int>, _ right: Span<UInt8>, _ rightRange: Range<Int>, plan: ColumnPlan
+        _ left: Span<UInt8>,
+        _ leftRange: Range<Int>,
+        _ right: Span<UInt8>,
+        _ rightRange: Range<Int>,
+        plan: ColumnPlan
     ) -> [Int] {
         let leftFields = RowImage.fields(left, leftRange)
         let rightFields = RowImage.fields(right, rightRange)
@@ -27,7 +31,11 @@ enum ImageComparison {
 
     /// Whether the left image's `column` is greater than the right's; NULL is less than everything.
     static func isGreater(
-        _ left: Span<UInt8>, _ leftRange: Range<Int>, _ right: Span<UInt8>, _ rightRange: Range<Int>, column: Int,
+        _ left: Span<UInt8>,
+        _ leftRange: Range<Int>,
+        _ right: Span<UInt8>,
+        _ rightRange: Range<Int>,
+        column: Int,
         type: FieldType
     ) -> Bool {
         let leftFields = RowImage.fields(left, leftRange)
@@ -36,7 +44,8 @@ enum ImageComparison {
         guard let other = rightFields[column] else { return true }
         switch type {
         case .numeric:
-            guard let first = PGNumeric(binary: left.extracting(one)), let second = PGNumeric(binary: right.extracting(other))
+            guard let first = PGNumeric(binary: left.extracting(one)),
+                let second = PGNumeric(binary: right.extracting(other))
             else { return false }
             return second < first
         case .float8:
@@ -49,7 +58,9 @@ enum ImageComparison {
         }
     }
 
-    static func sameMemory(_ left: Span<UInt8>, _ leftRange: Range<Int>, _ right: Span<UInt8>, _ rightRange: Range<Int>) -> Bool {
+    static func sameMemory(_ left: Span<UInt8>, _ leftRange: Range<Int>, _ right: Span<UInt8>, _ rightRange: Range<Int>)
+        -> Bool
+    {
         let count = leftRange.count
         guard count == rightRange.count else { return false }
         let leftStart = leftRange.lowerBound
@@ -59,7 +70,11 @@ enum ImageComparison {
     }
 
     private static func equal(
-        _ left: Span<UInt8>, _ leftRange: Range<Int>, _ right: Span<UInt8>, _ rightRange: Range<Int>, _ type: FieldType
+        _ left: Span<UInt8>,
+        _ leftRange: Range<Int>,
+        _ right: Span<UInt8>,
+        _ rightRange: Range<Int>,
+        _ type: FieldType
     ) -> Bool {
         if sameMemory(left, leftRange, right, rightRange) { return true }
         switch type {
@@ -86,7 +101,11 @@ enum ImageComparison {
     }
 
     private static func sameJSON(
-        _ left: Span<UInt8>, _ leftRange: Range<Int>, _ right: Span<UInt8>, _ rightRange: Range<Int>, skip: Int
+        _ left: Span<UInt8>,
+        _ leftRange: Range<Int>,
+        _ right: Span<UInt8>,
+        _ rightRange: Range<Int>,
+        skip: Int
     ) -> Bool {
         guard leftRange.count >= skip, rightRange.count >= skip,
             let one = CanonicalJSON.bytes(of: left, (leftRange.lowerBound + skip)..<leftRange.upperBound),
@@ -97,7 +116,11 @@ enum ImageComparison {
 
     /// Same shape and equal elements; flags, which only tell whether there may be NULLs, do not matter.
     private static func sameArray(
-        _ left: Span<UInt8>, _ leftRange: Range<Int>, _ right: Span<UInt8>, _ rightRange: Range<Int>, _ element: FieldType
+        _ left: Span<UInt8>,
+        _ leftRange: Range<Int>,
+        _ right: Span<UInt8>,
+        _ rightRange: Range<Int>,
+        _ element: FieldType
     ) -> Bool {
         guard leftRange.count >= 12, rightRange.count >= 12 else { return false }
         let dimensions = left.bigEndianInt32(at: leftRange.lowerBound)
@@ -106,7 +129,9 @@ enum ImageComparison {
         let head = 20
         guard leftRange.count >= head, rightRange.count >= head else { return false }
         for offset in [12, 16]
-        where left.bigEndianInt32(at: leftRange.lowerBound + offset) != right.bigEndianInt32(at: rightRange.lowerBound + offset) {
+        where left.bigEndianInt32(at: leftRange.lowerBound + offset)
+            != right.bigEndianInt32(at: rightRange.lowerBound + offset)
+        {
             return false
         }
         // The elements are laid out like the fields of a row image behind its two bytes of count.

@@ -1,4 +1,5 @@
-/// Row images one behind the other: each a COPY BINARY tuple (int16 field count, then length and content of each field).
+/// Row images one behind the other: each a COPY BINARY tuple (int16 field count, then length and content of each
+/// field).
 ///
 /// The first field is the key. The same bytes go into COPY and come out of it, so equal rows are equal memory.
 package struct RowBatch: Sendable {

@@ -70,7 +70,10 @@ struct RowEncoder {
     }
 
     private static func descend(
-        _ element: BSONElement, _ document: Span<UInt8>, _ path: [[UInt8]], _ depth: Int
+        _ element: BSONElement,
+        _ document: Span<UInt8>,
+        _ path: [[UInt8]],
+        _ depth: Int
     ) throws -> BSONElement? {
         guard element.type == .document else { return nil }
         var result: BSONElement?
@@ -94,7 +97,9 @@ struct RowEncoder {
     }
 
     private func appendColumn(
-        _ index: Int, _ document: Span<UInt8>, to out: inout [UInt8]
+        _ index: Int,
+        _ document: Span<UInt8>,
+        to out: inout [UInt8]
     ) throws(FieldRejection) {
         let column = plan.columns[index]
         if index == plan.markColumn {

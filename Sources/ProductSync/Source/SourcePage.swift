@@ -66,7 +66,11 @@ final class SourcePageBuilder: @unchecked Sendable {
             let type = identifier.map { "\($0.type)" } ?? "no"
             let hex = identifier.map { element -> String in
                 var text: [UInt8] = []
-                HexText.append(document, element.value.lowerBound..<min(element.value.upperBound, element.value.lowerBound + 32), to: &text)
+                HexText.append(
+                    document,
+                    element.value.lowerBound..<min(element.value.upperBound, element.value.lowerBound + 32),
+                    to: &text
+                )
                 return String(decoding: text, as: UTF8.self)
             }
             page.unkeyable.append(.init(identifier: "\(type) _id \(hex ?? "")", rejection: error))

@@ -37,8 +37,12 @@ package struct SourceReader: Sendable {
             try await pool.withSession { session in
                 try await session.findAll(
                     MongoFind(
-                        collection: plan.collection, sort: Self.sort(ascending: ascending), projection: Self.idOnly,
-                        limit: 1))
+                        collection: plan.collection,
+                        sort: Self.sort(ascending: ascending),
+                        projection: Self.idOnly,
+                        limit: 1
+                    )
+                )
             }
         }
         guard let document = documents.first else { return nil }
@@ -47,7 +51,8 @@ package struct SourceReader: Sendable {
 
     /// Sends every page of `brackets` in order, each bracket until a read finds nothing behind the last `_id` seen.
     package func readPages(
-        _ brackets: [IDBracket], _ deliver: (SourcePage) async throws -> Void
+        _ brackets: [IDBracket],
+        _ deliver: (SourcePage) async throws -> Void
     ) async throws {
         let builder = SourcePageBuilder(plan: plan)
         for bracket in brackets {
@@ -58,7 +63,9 @@ package struct SourceReader: Sendable {
     }
 
     private func readSegment(
-        from start: IDBracket.Start, _ builder: SourcePageBuilder, _ deliver: (SourcePage) async throws -> Void
+        from start: IDBracket.Start,
+        _ builder: SourcePageBuilder,
+        _ deliver: (SourcePage) async throws -> Void
     ) async throws {
         var filter = start.filter
         var limit = 500
@@ -85,8 +92,13 @@ package struct SourceReader: Sendable {
             _ = try await pool.withSession { session in
                 try await session.find(
                     MongoFind(
-                        collection: plan.collection, filter: filter, sort: Self.sort(ascending: true),
-                        projection: projection, limit: limit, batchSize: limit)
+                        collection: plan.collection,
+                        filter: filter,
+                        sort: Self.sort(ascending: true),
+                        projection: projection,
+                        limit: limit,
+                        batchSize: limit
+                    )
                 ) { document in builder.add(document) }
             }
             return builder.take()
@@ -102,8 +114,11 @@ package struct SourceReader: Sendable {
             _ = try await pool.withSession { session in
                 try await session.find(
                     MongoFind(
-                        collection: plan.collection, filter: IDBracket.filter(among: ids), projection: projection,
-                        batchSize: ids.count)
+                        collection: plan.collection,
+                        filter: IDBracket.filter(among: ids),
+                        projection: projection,
+                        batchSize: ids.count
+                    )
                 ) { document in builder.add(document) }
             }
             return builder.take()

@@ -27,7 +27,8 @@ package struct TargetReader: Sendable {
                 // The primary key's index serves the order; without it the planner may sort the whole table on disk.
                 try await connection.execute(
                     "SET LOCAL enable_sort = off; SET LOCAL enable_hashagg = off; SET LOCAL jit = off; "
-                        + "SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL statement_timeout = 0")
+                        + "SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL statement_timeout = 0"
+                )
                 try await connection.copyOutStart(copySQL(after: position.last))
                 while let chunk = try await connection.copyOutNext() {
                     try await deliver(chunk)

@@ -11,13 +11,16 @@ struct OrphanRemover {
         guard settings.orphanPolicy != .report, settler.tally.orphaned > 0 else { return }
         context.progress.stage("orphans")
         let tally = settler.tally
-        // INV-6: a short or empty read of the source never empties the target. The counts are of rows read, no estimates.
+        // INV-6: a short or empty read of the source never empties the target. The counts are of rows read, no
+        // estimates.
         guard tally.source > 0, tally.orphaned * 100 <= tally.target * settings.deletePercentMax else {
             throw TallyError(
-                .changeImplausible, during: "sync.orphans",
+                .changeImplausible,
+                during: "sync.orphans",
                 "\(tally.orphaned) of \(tally.target) target rows have no document (source: \(tally.source)); "
                     + "the limit is \(settings.deletePercentMax) %",
-                remedy: "Nothing was removed. Look at the source first; raise SYNC_MAX_DELETE_PERCENT if this is meant.")
+                remedy: "Nothing was removed. Look at the source first; raise SYNC_MAX_DELETE_PERCENT if this is meant."
+            )
         }
         let keyed = job.keyed(plan, context)
         let writer = job.writer(plan, context)

@@ -49,7 +49,8 @@ struct RowInserter {
             outcome.insertedCount += rows.count
             return
         } catch let error as TallyError where error.serverError?.sqlState == "23505" {
-            // Somebody inserted a key of ours meanwhile, or another unique index refuses: the staged way tells them apart.
+            // Somebody inserted a key of ours meanwhile, or another unique index refuses: the staged way tells them
+            // apart.
         } catch let error as TallyError where error.kind.disposition == .retry {
             outcome.uncertain = true
         }

@@ -25,7 +25,8 @@ package struct TargetWriter: Sendable {
     private static let stage = "pg_temp.tallyman_stage"
 
     private func transaction<Result: Sendable>(
-        durable: Bool = false, _ body: (PGConnection) async throws -> Result
+        durable: Bool = false,
+        _ body: (PGConnection) async throws -> Result
     ) async throws -> Result {
         try await pool.withConnection { connection in
             try await context.write(on: connection, durable: durable, body)
@@ -36,7 +37,8 @@ package struct TargetWriter: Sendable {
     package func insert(_ rows: RowBatch) async throws {
         try await transaction { connection in
             try await connection.copyInStart(
-                "COPY \(plan.tableSQL) (\(plan.columnsSQL)) FROM STDIN (FORMAT binary)")
+                "COPY \(plan.tableSQL) (\(plan.columnsSQL)) FROM STDIN (FORMAT binary)"
+            )
             try await connection.copyInSend(payload(rows))
             let written = try await connection.copyInFinish()
             try Self.prove(written, planned: rows.count, during: "sync.insert")
@@ -53,8 +55,11 @@ package struct TargetWriter: Sendable {
     private static func prove(_ written: Int, planned: Int, during stage: StaticString) throws {
         guard written == planned else {
             throw TallyError(
-                .proofFailed, during: stage, "the server confirmed \(written) rows where \(planned) were planned",
-                remedy: "The batch was rolled back. Look for a trigger or rule on the table that drops rows.")
+                .proofFailed,
+                during: stage,
+                "the server confirmed \(written) rows where \(planned) were planned",
+                remedy: "The batch was rolled back. Look for a trigger or rule on the table that drops rows."
+            )
         }
     }
 
@@ -66,7 +71,8 @@ package struct TargetWriter: Sendable {
             return try await keys(
                 connection,
                 "INSERT INTO \(plan.tableSQL) (\(plan.columnsSQL)) SELECT \(names) FROM \(Self.stage) "
-                    + "ON CONFLICT (\(keySQL)) DO NOTHING RETURNING \(keySQL)")
+                    + "ON CONFLICT (\(keySQL)) DO NOTHING RETURNING \(keySQL)"
+            )
         }
         return Set((0..<rows.count).map { Array(rows.key($0)) }).subtracting(added)
     }
@@ -82,7 +88,8 @@ package struct TargetWriter: Sendable {
             return try await keys(
                 connection,
                 "UPDATE \(plan.tableSQL) t SET \(assignments) FROM \(Self.stage) s "
-                    + "WHERE t.\(keySQL) = s.n0 AND \(guardSQL) RETURNING t.\(keySQL)")
+                    + "WHERE t.\(keySQL) = s.n0 AND \(guardSQL) RETURNING t.\(keySQL)"
+            )
         }
     }
 
@@ -93,7 +100,8 @@ package struct TargetWriter: Sendable {
             return try await keys(
                 connection,
                 "DELETE FROM \(plan.tableSQL) t USING \(Self.stage) s "
-                    + "WHERE t.\(keySQL) = s.n0 AND \(imageGuardSQL) RETURNING t.\(keySQL)")
+                    + "WHERE t.\(keySQL) = s.n0 AND \(imageGuardSQL) RETURNING t.\(keySQL)"
+            )
         }
     }
 
@@ -106,7 +114,8 @@ package struct TargetWriter: Sendable {
             return try await keys(
                 connection,
                 "UPDATE \(plan.tableSQL) t SET \(PGIdentifier.quote(column.name)) = \(value) FROM \(Self.stage) s "
-                    + "WHERE t.\(keySQL) = s.n0 AND \(imageGuardSQL) RETURNING t.\(keySQL)")
+                    + "WHERE t.\(keySQL) = s.n0 AND \(imageGuardSQL) RETURNING t.\(keySQL)"
+            )
         }
     }
 
@@ -135,7 +144,8 @@ package struct TargetWriter: Sendable {
         let old = plan.columns.enumerated().dropFirst().map { "\(PGIdentifier.quote($1.name)) AS o\($0)" }
         try await connection.execute(
             "CREATE TEMPORARY TABLE tallyman_stage ON COMMIT DROP AS "
-                + "SELECT \((new + old).joined(separator: ", ")) FROM \(plan.tableSQL) WITH NO DATA")
+                + "SELECT \((new + old).joined(separator: ", ")) FROM \(plan.tableSQL) WITH NO DATA"
+        )
         try await connection.copyInStart("COPY \(Self.stage) FROM STDIN (FORMAT binary)")
         var bytes: [UInt8] = []
         for row in 0..<source.count {
@@ -143,7 +153,10 @@ package struct TargetWriter: Sendable {
             bytes.append(source.bytes.span, (source.range(row).lowerBound + 2)..<source.range(row).upperBound)
             if let target {
                 let image = target.range(row)
-                bytes.append(target.bytes.span, RowImage.key(target.bytes.span, at: image.lowerBound).upperBound..<image.upperBound)
+                bytes.append(
+                    target.bytes.span,
+                    RowImage.key(target.bytes.span, at: image.lowerBound).upperBound..<image.upperBound
+                )
             } else {
                 for _ in plan.columns.dropFirst() { bytes.appendBigEndian(Int32(-1)) }
             }

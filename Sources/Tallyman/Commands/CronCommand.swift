@@ -6,12 +6,17 @@ import Runtime
 
 struct CronCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "cron", abstract: "Explain cron expressions.", subcommands: [CronNextCommand.self])
+        commandName: "cron",
+        abstract: "Explain cron expressions.",
+        subcommands: [CronNextCommand.self]
+    )
 }
 
 struct CronNextCommand: TallyCommand {
     static let configuration = CommandConfiguration(
-        commandName: "next", abstract: "Print the next fires of a cron expression, in UTC.")
+        commandName: "next",
+        abstract: "Print the next fires of a cron expression, in UTC."
+    )
 
     @OptionGroup var common: CommonOptions
 

@@ -4,7 +4,9 @@ import Runtime
 
 struct DoctorCommand: TallyCommand {
     static let configuration = CommandConfiguration(
-        commandName: "doctor", abstract: "Check settings, connections, privileges and the target's schema.")
+        commandName: "doctor",
+        abstract: "Check settings, connections, privileges and the target's schema."
+    )
 
     @OptionGroup var common: CommonOptions
 

@@ -7,7 +7,9 @@ import Runtime
 
 struct StatusCommand: TallyCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Show the last sync, the last validation and the schedule.")
+        commandName: "status",
+        abstract: "Show the last sync, the last validation and the schedule."
+    )
 
     @OptionGroup var common: CommonOptions
 
@@ -31,8 +33,8 @@ struct StatusCommand: TallyCommand {
 
     private static func describe(_ run: JSONValue?) -> String {
         guard let state = run?["state"]?.string else { return "none" }
-        return
-            "\(state) at \(run?["finishedAt"]?.string ?? run?["startedAt"]?.string ?? "?") (\(run?["runId"]?.string ?? "?"))"
+        let instant = run?["finishedAt"]?.string ?? run?["startedAt"]?.string ?? "?"
+        return "\(state) at \(instant) (\(run?["runId"]?.string ?? "?"))"
     }
 }
 
@@ -69,8 +71,11 @@ struct RunsCommand: TallyCommand {
                 return [record]
             }
             return try await graph.ledger.runs(
-                job: job.map { JobName(rawValue: $0) }, state: state.flatMap { RunState(rawValue: $0) }, limit: limit,
-                before: nil)
+                job: job.map { JobName(rawValue: $0) },
+                state: state.flatMap { RunState(rawValue: $0) },
+                limit: limit,
+                before: nil
+            )
         }
         console.answer(["success": true, "runs": .array(records.map { RunAnswer.run($0) })])
         for record in records {
@@ -82,7 +87,8 @@ struct RunsCommand: TallyCommand {
                     record.id.description, Timestamp.text(record.queuedAt), record.job.rawValue,
                     record.state.rawValue + (record.dryRun ? " (dry run)" : ""), record.trigger.rawValue, took ?? "",
                     record.error?.summary ?? "",
-                ].joined(separator: "  "))
+                ].joined(separator: "  ")
+            )
         }
         return .done
     }
@@ -90,7 +96,9 @@ struct RunsCommand: TallyCommand {
 
 struct JobsCommand: TallyCommand {
     static let configuration = CommandConfiguration(
-        commandName: "jobs", abstract: "List jobs and the options they know.")
+        commandName: "jobs",
+        abstract: "List jobs and the options they know."
+    )
 
     @OptionGroup var common: CommonOptions
 
@@ -111,7 +119,8 @@ struct JobsCommand: TallyCommand {
                         "schedule": schedules[name].map { .string($0) } ?? .null,
                         "timeZone": .string(settings.schedule.zone.identifier),
                     ]
-                }),
+                }
+            ),
         ])
         for (name, options) in jobs {
             console.line("\(name)  [\(schedules[name] ?? "on demand")]  options: \(options.joined(separator: ", "))")
@@ -122,8 +131,11 @@ struct JobsCommand: TallyCommand {
 
 struct DeadLettersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "dead-letters", abstract: "Records that could not be written.",
-        subcommands: [List.self, Retry.self, Discard.self], defaultSubcommand: List.self)
+        commandName: "dead-letters",
+        abstract: "Records that could not be written.",
+        subcommands: [List.self, Retry.self, Discard.self],
+        defaultSubcommand: List.self
+    )
 
     struct List: TallyCommand {
         static let configuration = CommandConfiguration(commandName: "list", abstract: "List open dead letters.")
@@ -142,7 +154,10 @@ struct DeadLettersCommand: AsyncParsableCommand {
             let letters = try await graph.closing { graph in
                 try await graph.migrations.require()
                 return try await graph.ports().deadLetters.list(
-                    job: job.map { JobName(rawValue: $0) }, limit: limit, before: nil)
+                    job: job.map { JobName(rawValue: $0) },
+                    limit: limit,
+                    before: nil
+                )
             }
             console.answer(["success": true, "deadLetters": .array(letters)])
             for letter in letters {
@@ -158,7 +173,9 @@ struct DeadLettersCommand: AsyncParsableCommand {
 
     struct Retry: TallyCommand {
         static let configuration = CommandConfiguration(
-            commandName: "retry", abstract: "Let the next run try records again.")
+            commandName: "retry",
+            abstract: "Let the next run try records again."
+        )
         @OptionGroup var common: CommonOptions
         @Argument(help: "The dead letter's id; without one, all of --job, or all.")
         var id: String?
@@ -170,7 +187,10 @@ struct DeadLettersCommand: AsyncParsableCommand {
             let count = try await graph.closing { graph in
                 try await graph.migrations.require()
                 return try await graph.ports().deadLetters.retry(
-                    id: id, job: job.map { JobName(rawValue: $0) }, by: ProcessInfo.processInfo.userName)
+                    id: id,
+                    job: job.map { JobName(rawValue: $0) },
+                    by: ProcessInfo.processInfo.userName
+                )
             }
             guard count > 0 || id == nil else {
                 throw TallyError(.notFound, during: "command.dead-letters", "there is no open dead letter with this id")
@@ -183,7 +203,9 @@ struct DeadLettersCommand: AsyncParsableCommand {
 
     struct Discard: TallyCommand {
         static let configuration = CommandConfiguration(
-            commandName: "discard", abstract: "Forget a dead letter.")
+            commandName: "discard",
+            abstract: "Forget a dead letter."
+        )
         @OptionGroup var common: CommonOptions
         @Argument(help: "The dead letter's id.")
         var id: String

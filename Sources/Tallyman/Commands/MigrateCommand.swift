@@ -3,8 +3,11 @@ import Runtime
 
 struct MigrateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "migrate", abstract: "Prepare our own schema, etl, in every configured database.",
-        subcommands: [Up.self, Down.self, Status.self], defaultSubcommand: Up.self)
+        commandName: "migrate",
+        abstract: "Prepare our own schema, etl, in every configured database.",
+        subcommands: [Up.self, Down.self, Status.self],
+        defaultSubcommand: Up.self
+    )
 
     struct Up: TallyCommand {
         static let configuration = CommandConfiguration(commandName: "up", abstract: "Apply what is missing.")
@@ -18,7 +21,8 @@ struct MigrateCommand: AsyncParsableCommand {
                 "databases": .array(
                     result.map { one -> JSONValue in
                         ["database": .string(one.database), "applied": .array(one.applied.map { .string($0) })]
-                    }),
+                    }
+                ),
             ])
             for one in result {
                 let what = one.applied.isEmpty ? "nothing to apply" : "applied " + one.applied.joined(separator: ", ")
@@ -40,7 +44,8 @@ struct MigrateCommand: AsyncParsableCommand {
                 "databases": .array(
                     result.map { one -> JSONValue in
                         ["database": .string(one.database), "reverted": one.reverted.map { .string($0) } ?? .null]
-                    }),
+                    }
+                ),
             ])
             for one in result {
                 console.line("\(one.database): \(one.reverted.map { "reverted \($0)" } ?? "nothing applied")")
@@ -65,7 +70,8 @@ struct MigrateCommand: AsyncParsableCommand {
                             ["name": .string(migration.name), "applied": .bool(migration.isApplied)]
                         }
                         return ["database": .string(one.database), "migrations": .array(list)]
-                    }),
+                    }
+                ),
             ])
             for one in result {
                 console.line(one.database)

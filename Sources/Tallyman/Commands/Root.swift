@@ -5,7 +5,8 @@ import Runtime
 @main
 struct Root: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "tallyman", abstract: "Keeps a shop's databases in step, and signs only for what it saw.",
+        commandName: "tallyman",
+        abstract: "Keeps a shop's databases in step, and signs only for what it saw.",
         discussion: """
             Exit codes: 0 done, 1 failed, 2 bad usage or settings, 3 done but for dead letters, 75 busy.
             Settings come from the environment and from .env in the working directory; .env.example lists them.
@@ -15,7 +16,8 @@ struct Root: AsyncParsableCommand {
             ServeCommand.self, SyncCommand.self, ValidateCommand.self, StatusCommand.self, RunsCommand.self,
             JobsCommand.self, RunCommand.self, DeadLettersCommand.self, MigrateCommand.self, DoctorCommand.self,
             TokenCommand.self, CronCommand.self,
-        ])
+        ]
+    )
 
     static func main() async {
         ProcessSetup.ignoreBrokenPipes()

@@ -16,7 +16,9 @@ struct WaitOptions: ParsableArguments {
 
 struct SyncCommand: TallyCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sync", abstract: "Compare the products with the cart's table and repair the difference.")
+        commandName: "sync",
+        abstract: "Compare the products with the cart's table and repair the difference."
+    )
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var waiting: WaitOptions
@@ -39,7 +41,11 @@ struct SyncCommand: TallyCommand {
         options.batchSize = batchSize
         options.verify = verify ? true : nil
         let record = try await OneRun(
-            graph: graph, job: Graph.productSync, options: options, waitSeconds: waiting.wait, console: console
+            graph: graph,
+            job: Graph.productSync,
+            options: options,
+            waitSeconds: waiting.wait,
+            console: console
         ).execute()
         return RunReport.ended(record, console)
     }
@@ -47,7 +53,9 @@ struct SyncCommand: TallyCommand {
 
 struct ValidateCommand: TallyCommand {
     static let configuration = CommandConfiguration(
-        commandName: "validate", abstract: "Compare both databases and say what differs; write nothing.")
+        commandName: "validate",
+        abstract: "Compare both databases and say what differs; write nothing."
+    )
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var waiting: WaitOptions
@@ -60,7 +68,11 @@ struct ValidateCommand: TallyCommand {
         var options = RunOptions()
         options.dryRun = true
         let record = try await OneRun(
-            graph: graph, job: Graph.productSync, options: options, waitSeconds: waiting.wait, console: console
+            graph: graph,
+            job: Graph.productSync,
+            options: options,
+            waitSeconds: waiting.wait,
+            console: console
         ).execute()
         let status = RunReport.validation(record, console)
         return exitCode && status == .done && !ValidationAnswer.isValid(record) ? .failed : status
@@ -112,7 +124,11 @@ struct RunCommand: TallyCommand {
             throw TallyError(.requestInvalid, during: "command.run", "there is no such job", remedy: "Known: \(names).")
         }
         let record = try await OneRun(
-            graph: graph, job: known.name, options: try options(for: known), waitSeconds: waiting.wait, console: console
+            graph: graph,
+            job: known.name,
+            options: try options(for: known),
+            waitSeconds: waiting.wait,
+            console: console
         ).execute()
         return RunReport.ended(record, console)
     }
@@ -132,7 +148,10 @@ struct RunCommand: TallyCommand {
         ]
         for (name, isGiven) in given where isGiven && !job.knownOptions.contains(name) {
             throw TallyError(
-                .requestInvalid, during: "command.run", "this job does not know the option \(name.rawValue)")
+                .requestInvalid,
+                during: "command.run",
+                "this job does not know the option \(name.rawValue)"
+            )
         }
         return options
     }

@@ -13,7 +13,9 @@ import UnixSignals
 
 struct ServeCommand: TallyCommand {
     static let configuration = CommandConfiguration(
-        commandName: "serve", abstract: "Run the daemon: HTTP, the schedule, and the runs both ask for.")
+        commandName: "serve",
+        abstract: "Run the daemon: HTTP, the schedule, and the runs both ask for."
+    )
 
     @OptionGroup var common: CommonOptions
 
@@ -28,16 +30,22 @@ struct ServeCommand: TallyCommand {
         let gate = await Gate(settings.access)
         let router = APIRoutes.router(graph.ports(draining: draining), gate: gate, logger: Logger(label: "http"))
         let server = Server(
-            configuration: HTTPServerConfiguration(host: settings.host, port: settings.port), router: router,
-            logger: Logger(label: "http"))
+            configuration: HTTPServerConfiguration(host: settings.host, port: settings.port),
+            router: router,
+            logger: Logger(label: "http")
+        )
         graph.logger.event(
-            .notice, "daemon starting",
-            [.host: settings.host, .port: "\(settings.port)", .version: ProcessSetup.version])
+            .notice,
+            "daemon starting",
+            [.host: settings.host, .port: "\(settings.port)", .version: ProcessSetup.version]
+        )
         graph.scrape.start()
         // Shut down from the last to the first: ready turns 503, no new fires, runs end, then HTTP closes.
         var configuration = ServiceGroupConfiguration(
             services: [server, graph.runnerService, graph.schedulerService, draining].map { .init(service: $0) },
-            gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "lifecycle"))
+            gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: Logger(label: "lifecycle")
+        )
         // INV-7: what has not ended by then is cancelled; its transaction rolls back.
         configuration.maximumGracefulShutdownDuration = .seconds(8)
         do {

@@ -5,7 +5,9 @@ import Runtime
 
 struct TokenCommand: TallyCommand {
     static let configuration = CommandConfiguration(
-        commandName: "token", abstract: "Make a bearer token signed with JWT_KEY.")
+        commandName: "token",
+        abstract: "Make a bearer token signed with JWT_KEY."
+    )
 
     @OptionGroup var common: CommonOptions
 
@@ -33,8 +35,13 @@ struct TokenCommand: TallyCommand {
         let now = Date().timeIntervalSince1970.rounded(.down)
         let expires = now + Double(TokenCommand.seconds(ttl) ?? 3600)
         let claims = AccessClaims(
-            sub: subject, exp: expires, iat: now, iss: reader.string(.jwtIssuer),
-            aud: reader.string(.jwtAudience).map { [$0] } ?? [], scope: scopes.joined(separator: " "))
+            sub: subject,
+            exp: expires,
+            iat: now,
+            iss: reader.string(.jwtIssuer),
+            aud: reader.string(.jwtAudience).map { [$0] } ?? [],
+            scope: scopes.joined(separator: " ")
+        )
         guard let token = try await TokenVerifier(keys: [key]).sign(claims) else {
             throw TallyError(.settingsInvalid, during: "command.token", "there is no key to sign with")
         }

@@ -47,7 +47,9 @@ struct DatabaseMigrations: Sendable {
             all.append(
                 Status(
                     database: pool.settings.databaseLabel,
-                    migrations: list.map { ("\($0.migration.version)_\($0.migration.name)", $0.applied) }))
+                    migrations: list.map { ("\($0.migration.version)_\($0.migration.name)", $0.applied) }
+                )
+            )
         }
         return all
     }
@@ -58,8 +60,11 @@ struct DatabaseMigrations: Sendable {
             let missing = database.migrations.filter { !$0.isApplied }.count
             guard missing > 0 else { continue }
             throw TallyError(
-                .migrationsMissing, during: "migrations", "\(database.database) lacks \(missing) migrations",
-                remedy: "Run `tallyman migrate up`.")
+                .migrationsMissing,
+                during: "migrations",
+                "\(database.database) lacks \(missing) migrations",
+                remedy: "Run `tallyman migrate up`."
+            )
         }
     }
 

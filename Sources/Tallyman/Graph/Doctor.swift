@@ -67,7 +67,11 @@ struct Doctor {
             let ours = TallyError.wrapping(error, during: "doctor")
             return [
                 Finding(
-                    check: check, verdict: .bad, detail: "\(ours.kind.rawValue): \(ours.summary)", remedy: ours.remedy)
+                    check: check,
+                    verdict: .bad,
+                    detail: "\(ours.kind.rawValue): \(ours.summary)",
+                    remedy: ours.remedy
+                )
             ]
         }
     }
@@ -82,14 +86,22 @@ struct Doctor {
             if length < 32 {
                 findings.append(
                     Finding(
-                        check: "JWT_KEY", verdict: .notice, detail: "shorter than the 32 bytes RFC 7518 asks for",
-                        remedy: "Use a longer one, for example from `openssl rand -base64 32`."))
+                        check: "JWT_KEY",
+                        verdict: .notice,
+                        detail: "shorter than the 32 bytes RFC 7518 asks for",
+                        remedy: "Use a longer one, for example from `openssl rand -base64 32`."
+                    )
+                )
             }
         } else {
             findings.append(
                 Finding(
-                    check: "JWT_KEY", verdict: .notice, detail: "not set: the daemon answers on loopback only",
-                    remedy: "Set JWT_KEY to serve other machines."))
+                    check: "JWT_KEY",
+                    verdict: .notice,
+                    detail: "not set: the daemon answers on loopback only",
+                    remedy: "Set JWT_KEY to serve other machines."
+                )
+            )
         }
         return findings
     }
@@ -105,13 +117,20 @@ struct Doctor {
             let label = graph.settings.product.mongo.label
             var findings = [
                 Finding(
-                    check: "source", verdict: .good, detail: "\(label) answers; \(collection) has \(count) documents")
+                    check: "source",
+                    verdict: .good,
+                    detail: "\(label) answers; \(collection) has \(count) documents"
+                )
             ]
             if count == 0 {
                 findings.append(
                     Finding(
-                        check: "source collection", verdict: .notice, detail: "\(collection) is empty",
-                        remedy: "An empty source never empties the cart; check the database name in the URL."))
+                        check: "source collection",
+                        verdict: .notice,
+                        detail: "\(collection) is empty",
+                        remedy: "An empty source never empties the cart; check the database name in the URL."
+                    )
+                )
             }
             return findings
         }
@@ -123,7 +142,8 @@ struct Doctor {
                 """
                 SELECT current_setting('server_version'), pg_backend_pid(), current_user::text,
                        current_setting('default_transaction_read_only') = 'on' OR pg_is_in_recovery()
-                """)
+                """
+            )
             guard let first = row.rows.first else {
                 throw TallyError(.targetUnreachable, during: "doctor.cart", "the cart's database gave no answer")
             }
@@ -136,14 +156,22 @@ struct Doctor {
             if try first[1].int() != Int(connection.backendPID) {
                 findings.append(
                     Finding(
-                        check: "pooler", verdict: .bad, detail: "the connection goes through a transaction pooler",
-                        remedy: "Session locks do not pass one: let CART_DB_URL name the server itself."))
+                        check: "pooler",
+                        verdict: .bad,
+                        detail: "the connection goes through a transaction pooler",
+                        remedy: "Session locks do not pass one: let CART_DB_URL name the server itself."
+                    )
+                )
             }
             if try first[3].bool() {
                 findings.append(
                     Finding(
-                        check: "cart writable", verdict: .bad, detail: "the database is read only",
-                        remedy: "Let CART_DB_URL name the primary."))
+                        check: "cart writable",
+                        verdict: .bad,
+                        detail: "the database is read only",
+                        remedy: "Let CART_DB_URL name the primary."
+                    )
+                )
             }
             return findings
         }
@@ -154,8 +182,10 @@ struct Doctor {
         _ = try await ProductSyncJob.plan(graph.settings.product.sync, cart: graph.cart)
         return [
             Finding(
-                check: "cart table", verdict: .good,
-                detail: "\"\(mapping.table)\" has the key and the \(mapping.columns.count) columns of the mapping")
+                check: "cart table",
+                verdict: .good,
+                detail: "\"\(mapping.table)\" has the key and the \(mapping.columns.count) columns of the mapping"
+            )
         ]
     }
 
@@ -169,7 +199,9 @@ struct Doctor {
             var lacking: [String] = []
             for privilege in wanted {
                 let row = try await connection.query(
-                    "SELECT has_table_privilege($1::text, $2::text)", [.text(qualified), .text(privilege)])
+                    "SELECT has_table_privilege($1::text, $2::text)",
+                    [.text(qualified), .text(privilege)]
+                )
                 if try row.rows.first?[0].bool() != true { lacking.append(privilege) }
             }
             let own = try await connection.query(
@@ -178,26 +210,37 @@ struct Doctor {
                             THEN has_database_privilege(current_database(), 'CREATE')
                             ELSE has_schema_privilege('etl', 'USAGE') END,
                        has_database_privilege(current_database(), 'TEMPORARY')
-                """)
+                """
+            )
             var findings = [
                 Finding(
-                    check: "cart privileges", verdict: lacking.isEmpty ? .good : .bad,
+                    check: "cart privileges",
+                    verdict: lacking.isEmpty ? .good : .bad,
                     detail: lacking.isEmpty
                         ? "\(wanted.joined(separator: ", ")) on \(qualified)"
                         : "the role lacks \(lacking.joined(separator: ", ")) on \(qualified)",
-                    remedy: lacking.isEmpty ? nil : "Run the GRANTs below as the table's owner.")
+                    remedy: lacking.isEmpty ? nil : "Run the GRANTs below as the table's owner."
+                )
             ]
             if try own.rows.first?[0].bool() != true {
                 findings.append(
                     Finding(
-                        check: "schema etl", verdict: .bad, detail: "the role may not create or use the schema etl",
-                        remedy: "GRANT CREATE ON DATABASE, or let an administrator run `tallyman migrate up`."))
+                        check: "schema etl",
+                        verdict: .bad,
+                        detail: "the role may not create or use the schema etl",
+                        remedy: "GRANT CREATE ON DATABASE, or let an administrator run `tallyman migrate up`."
+                    )
+                )
             }
             if try own.rows.first?[1].bool() != true {
                 findings.append(
                     Finding(
-                        check: "temporary tables", verdict: .bad, detail: "the role may not create temporary tables",
-                        remedy: "GRANT TEMPORARY ON DATABASE."))
+                        check: "temporary tables",
+                        verdict: .bad,
+                        detail: "the role may not create temporary tables",
+                        remedy: "GRANT TEMPORARY ON DATABASE."
+                    )
+                )
             }
             return findings
         }
@@ -207,9 +250,11 @@ struct Doctor {
         try await graph.migrations.status().map { database in
             let missing = database.migrations.filter { !$0.isApplied }.count
             return Finding(
-                check: "migrations", verdict: missing == 0 ? .good : .bad,
+                check: "migrations",
+                verdict: missing == 0 ? .good : .bad,
                 detail: "\(database.database): \(missing == 0 ? "all applied" : "\(missing) are not applied")",
-                remedy: missing == 0 ? nil : "Run `tallyman migrate up`.")
+                remedy: missing == 0 ? nil : "Run `tallyman migrate up`."
+            )
         }
     }
 }

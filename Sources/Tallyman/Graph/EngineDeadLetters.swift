@@ -8,7 +8,7 @@ struct EngineDeadLetters: DeadLettersPort {
     let target: PGPool
 
     func list(job: JobName?, limit: Int, before: String?) async throws -> [JSONValue] {
-        let result = try await target.withConnection { connection in
+        let result = try await open { connection in
             try await connection.query(
                 """
                 SELECT id, job, key, kind, reason, array_to_json(columns)::text, occurrences, first_seen_at,
@@ -20,7 +20,8 @@ struct EngineDeadLetters: DeadLettersPort {
                 [
                     job.map { .text($0.rawValue) } ?? .null, before.flatMap { Int64($0) }.map { .int($0) } ?? .null,
                     .int(Int64(limit)),
-                ])
+                ]
+            )
         }
         return try result.rows.map { row in
             [
@@ -38,7 +39,7 @@ struct EngineDeadLetters: DeadLettersPort {
     /// Forgets what the refused row looked like, so that the next run takes it for a new one and tries it.
     func retry(id: String?, job: JobName?, by: String) async throws -> Int {
         guard let number = Self.number(id) else { return 0 }
-        return try await target.withConnection { connection in
+        return try await open { connection in
             try await connection.query(
                 """
                 UPDATE etl.dead_letters SET fingerprint = NULL
@@ -51,7 +52,7 @@ struct EngineDeadLetters: DeadLettersPort {
 
     func discard(id: String, by: String) async throws -> Bool {
         guard let number = Self.number(id) else { return false }
-        return try await target.withConnection { connection in
+        return try await open { connection in
             try await connection.query(
                 """
                 UPDATE etl.dead_letters SET resolved_at = clock_timestamp(), resolution = 'discarded by ' || $2::text
@@ -60,6 +61,10 @@ struct EngineDeadLetters: DeadLettersPort {
                 [number, .text(by)]
             ).affectedRows == 1
         }
+    }
+
+    private func open<Result: Sendable>(_ body: (PGConnection) async throws -> Result) async throws -> Result {
+        try await prepared { try await target.withConnection(body) }
     }
 
     /// NULL for no id, nil for what is no id at all.

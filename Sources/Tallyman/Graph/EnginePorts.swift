@@ -1,5 +1,6 @@
 import API
 import Engine
+import Postgres
 import Runtime
 
 /// The routes' view of runs, over the engine.
@@ -24,24 +25,43 @@ struct EngineRuns: RunsPort {
 
     func progress(_ id: RunID) -> ProgressSnapshot? { runner.progress(id) }
 
-    func run(_ id: RunID) async throws -> RunRecord? { try await ledger.run(id) }
+    func run(_ id: RunID) async throws -> RunRecord? { try await prepared { try await ledger.run(id) } }
 
     func runs(_ query: RunsQuery) async throws -> [RunRecord] {
-        try await ledger.runs(job: query.job, state: query.state, limit: query.limit, before: query.before)
+        try await prepared {
+            try await ledger.runs(job: query.job, state: query.state, limit: query.limit, before: query.before)
+        }
     }
 
     func lastRun(_ job: JobName, dryRun: Bool) async throws -> RunRecord? {
-        try await ledger.lastRun(job: job, dryRun: dryRun)
+        try await prepared { try await ledger.lastRun(job: job, dryRun: dryRun) }
     }
 
-    func lastSuccess(_ job: JobName) async throws -> RunRecord? { try await ledger.lastSuccess(job: job) }
+    func lastSuccess(_ job: JobName) async throws -> RunRecord? {
+        try await prepared { try await ledger.lastSuccess(job: job) }
+    }
 }
 
 /// The routes' view of the schedule, over the engine.
 struct EngineScheduler: SchedulerPort {
     let scheduler: Scheduler
 
-    func status() async throws -> SchedulerStatus { try await scheduler.status() }
-    func start(by: String) async throws { try await scheduler.start(by: by) }
-    func stop(by: String) async throws { try await scheduler.stop(by: by) }
+    func status() async throws -> SchedulerStatus { try await prepared { try await scheduler.status() } }
+    func start(by: String) async throws { try await prepared { try await scheduler.start(by: by) } }
+    func stop(by: String) async throws { try await prepared { try await scheduler.stop(by: by) } }
+}
+
+/// Runs `body`; a relation of ours that is not there is told as what it is, missing migrations.
+func prepared<Result>(_ body: () async throws -> Result) async throws -> Result {
+    do {
+        return try await body()
+    } catch let error as TallyError where ["42P01", "3F000"].contains(error.serverError?.sqlState) {
+        throw TallyError(
+            .migrationsMissing,
+            during: "state.read",
+            "schema etl is missing or too old",
+            remedy: "Run `tallyman migrate up`.",
+            cause: error
+        )
+    }
 }

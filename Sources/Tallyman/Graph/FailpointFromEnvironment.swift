@@ -7,32 +7,34 @@ extension ProcessSetup {
     /// time; a release build does not know the variable.
     static var failpoint: Failpoint {
         #if DEBUG
-        guard let text = ProcessInfo.processInfo.environment["TALLYMAN_FAILPOINT"], !text.isEmpty else { return .none }
-        let parts = text.split(separator: ":", maxSplits: 1)
-        let wanted = String(parts[0])
-        let left = Counter(parts.count == 2 ? Int(parts[1]) ?? 1 : 1)
-        return Failpoint { name in
-            guard name == wanted, left.countDown() else { return }
-            kill(getpid(), SIGKILL)
-        }
+            guard let text = ProcessInfo.processInfo.environment["TALLYMAN_FAILPOINT"], !text.isEmpty else {
+                return .none
+            }
+            let parts = text.split(separator: ":", maxSplits: 1)
+            let wanted = String(parts[0])
+            let left = Counter(parts.count == 2 ? Int(parts[1]) ?? 1 : 1)
+            return Failpoint { name in
+                guard name == wanted, left.countDown() else { return }
+                kill(getpid(), SIGKILL)
+            }
         #else
-        return .none
+            return .none
         #endif
     }
 
     #if DEBUG
-    private final class Counter: Sendable {
-        private let left: Mutex<Int>
+        private final class Counter: Sendable {
+            private let left: Mutex<Int>
 
-        init(_ count: Int) { left = Mutex(count) }
+            init(_ count: Int) { left = Mutex(count) }
 
-        /// True exactly when the last one was counted.
-        func countDown() -> Bool {
-            left.withLock { left in
-                left -= 1
-                return left == 0
+            /// True exactly when the last one was counted.
+            func countDown() -> Bool {
+                left.withLock { left in
+                    left -= 1
+                    return left == 0
+                }
             }
         }
-    }
     #endif
 }

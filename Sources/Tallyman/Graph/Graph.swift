@@ -46,17 +46,25 @@ final class Graph: Sendable {
         ]
         self.jobs = jobs
         runner = JobRunner(
-            state: state, jobs: jobs, holder: ProcessSetup.holder, failpoint: ProcessSetup.failpoint,
-            logger: Logger(label: "engine"))
+            state: state,
+            jobs: jobs,
+            holder: ProcessSetup.holder,
+            failpoint: ProcessSetup.failpoint,
+            logger: Logger(label: "engine")
+        )
         ledger = Ledger(state: state)
         let schedule = settings.schedule
         scheduler = Scheduler(
-            state: state, runner: runner,
+            state: state,
+            runner: runner,
             schedules: [
                 ScheduleDefinition(job: Self.productSync, expression: schedule.sync, timeZone: schedule.zone),
                 ScheduleDefinition(job: health.name, expression: schedule.healthCheck, timeZone: schedule.zone),
             ],
-            enabledAtStart: schedule.isEnabled, holder: ProcessSetup.holder, logger: Logger(label: "scheduler"))
+            enabledAtStart: schedule.isEnabled,
+            holder: ProcessSetup.holder,
+            logger: Logger(label: "scheduler")
+        )
         migrations = try DatabaseMigrations(sharesDatabase ? [cart] : [cart, state])
     }
 
@@ -69,11 +77,14 @@ final class Graph: Sendable {
         let (mongo, cart, scrape) = (mongo, cart, scrape)
         return APIPorts(
             runs: EngineRuns(jobs: jobs, runner: runner, ledger: ledger),
-            scheduler: EngineScheduler(scheduler: scheduler), deadLetters: EngineDeadLetters(target: cart),
+            scheduler: EngineScheduler(scheduler: scheduler),
+            deadLetters: EngineDeadLetters(target: cart),
             probes: probes,
             stats: { try await ProductStats.collect(mapping: product.sync.mapping, mongo: mongo, cart: cart) },
             info: ServiceInfo(version: ProcessSetup.version, startedAt: startedAt, memory: { MachineMemory.use() }),
-            metricsText: { scrape.page() }, isDraining: { draining?.isSet ?? false })
+            metricsText: { scrape.page() },
+            isDraining: { draining?.isSet ?? false }
+        )
     }
 
     var scrape: ScrapeMetrics {
@@ -87,7 +98,8 @@ final class Graph: Sendable {
         return ServiceProbes(
             productMongodb: { await DependencyProbe.mongo(probeMongo) },
             postgresql: { await DependencyProbe.postgres(probeCart) },
-            migrations: { await migrations.probe(over: probeCart) })
+            migrations: { await migrations.probe(over: probeCart) }
+        )
     }
 
     /// Closes every session; safe to call once at the end of a command.
@@ -104,6 +116,10 @@ extension PGSettings {
     /// The same database with limits that suit a probe.
     var forProbes: PGSettings {
         PGSettings(
-            url: url, applicationName: applicationName, connectTimeout: .seconds(2), statementTimeout: .seconds(2))
+            url: url,
+            applicationName: applicationName,
+            connectTimeout: .seconds(2),
+            statementTimeout: .seconds(2)
+        )
     }
 }

@@ -5,7 +5,8 @@ import Mongo
 import Postgres
 import Runtime
 
-/// Probes both databases on its schedule, so that an outage shows in the metrics and the ledger before a sync needs them.
+/// Probes both databases on its schedule, so that an outage shows in the metrics and the ledger before a sync needs
+/// them.
 struct HealthCheckJob: Job {
     let name: JobName = "health_check"
     let knownOptions: Set<RunOptionName> = [.dryRun]
@@ -24,12 +25,17 @@ struct HealthCheckJob: Job {
         for (name, result) in results {
             if case .failed(let reason) = result {
                 throw TallyError(
-                    name == "postgresql" ? .targetUnreachable : .sourceUnreachable, during: "health.probe",
-                    "\(name): \(reason)")
+                    name == "postgresql" ? .targetUnreachable : .sourceUnreachable,
+                    during: "health.probe",
+                    "\(name): \(reason)"
+                )
             }
         }
         return RunSummary(
-            counts: ["probed": results.count, "answered": results.count], details: .object([:]), deadLetters: 0,
-            proof: .compareOnly)
+            counts: ["probed": results.count, "answered": results.count],
+            details: .object([:]),
+            deadLetters: 0,
+            proof: .compareOnly
+        )
     }
 }

@@ -34,7 +34,10 @@ final class OneRun: Service {
                     .init(service: self, successTerminationBehavior: .gracefullyShutdownGroup),
                     .init(service: graph.runnerService),
                 ],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "lifecycle")))
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: Logger(label: "lifecycle")
+            )
+        )
         do {
             try await group.run()
         } catch {

@@ -8,13 +8,14 @@ struct ProgressLine {
 
     static func text(_ snapshot: ProgressSnapshot, bar: Bool) -> String {
         var parts: [String] = []
-        let done = max(snapshot.read, snapshot.compared)
+        let done = snapshot.read
         if let total = snapshot.total, total > 0 {
             let share = min(1, Double(done) / Double(total))
             if bar {
                 let full = Int((share * Double(barWidth)).rounded())
                 parts.append(
-                    "[" + String(repeating: "█", count: full) + String(repeating: "░", count: barWidth - full) + "]")
+                    "[" + String(repeating: "█", count: full) + String(repeating: "░", count: barWidth - full) + "]"
+                )
             }
             parts.append("\(Int(share * 100))%")
             parts.append("\(grouped(done))/\(grouped(total))")

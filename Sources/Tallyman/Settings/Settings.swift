@@ -58,15 +58,25 @@ extension Settings {
         try reader.finish()
         guard let product, let state, let access, let schedule else { throw SettingsInvalid(problems: []) }
         return Settings(
-            product: product, state: state, access: access, host: host, port: port, schedule: schedule,
-            migrateOnStart: migrate, log: log)
+            product: product,
+            state: state,
+            access: access,
+            host: host,
+            port: port,
+            schedule: schedule,
+            migrateOnStart: migrate,
+            log: log
+        )
     }
 
     static func readLog(_ reader: inout SettingsReader) -> Log {
         let isDevelopment =
             (reader.string(.appEnv) ?? reader.string(.nodeEnv) ?? "development").lowercased() == "development"
         let format = reader.choice(
-            .logFormat, ["json": LogFormat.json, "text": .text], default: isDevelopment ? .text : .json)
+            .logFormat,
+            ["json": LogFormat.json, "text": .text],
+            default: isDevelopment ? .text : .json
+        )
         let levels = Dictionary(uniqueKeysWithValues: Logger.Level.allCases.map { ($0.rawValue, $0) })
         let level = reader.choice(.logLevel, levels, default: isDevelopment ? .debug : .info)
         return Log(format: format, level: level, isLevelChosen: reader.has(.logLevel))
@@ -77,13 +87,21 @@ extension Settings {
         let cart = readDatabase(&reader, .cartDatabaseURL, required: true)
         let batchSize = reader.int(.syncBatchSize, in: RunOptionsBody.batchSizeRange, default: 100)
         let orphans = reader.parsed(
-            .syncOrphans, default: "report", expected: "report, delete or mark:<column>", OrphanPolicy.init)
+            .syncOrphans,
+            default: "report",
+            expected: "report, delete or mark:<column>",
+            OrphanPolicy.init
+        )
         let percent = reader.int(.syncMaxDeletePercent, in: 0...100, default: 5)
         let verify = reader.choice(.syncVerify, ["full": true, "tags": false], default: false)
         let mapping = readMapping(&reader)
         guard let mongo, let cart, let orphans, let mapping else { return nil }
         let sync = ProductSyncSettings(
-            batchSize: batchSize, orphanPolicy: orphans, deletePercentMax: percent, verifyFull: verify, mapping: mapping
+            batchSize: batchSize,
+            orphanPolicy: orphans,
+            deletePercentMax: percent,
+            verifyFull: verify,
+            mapping: mapping
         )
         return Product(mongo: mongo, cart: cart, sync: sync)
     }
@@ -95,8 +113,11 @@ extension Settings {
         }
         do {
             return try MongoSettings(
-                url: url, user: reader.secret(.mongoUser), password: reader.secret(.mongoPassword),
-                applicationName: "tallyman")
+                url: url,
+                user: reader.secret(.mongoUser),
+                password: reader.secret(.mongoPassword),
+                applicationName: "tallyman"
+            )
         } catch {
             let reason = TallyError.wrapping(error, during: "settings").summary
             reader.refuse(.productServiceMongoDBURL, "is not usable: \(reason)")
@@ -148,8 +169,13 @@ extension Settings {
         }
         let age = reader.int(.jwtCookieMaxAge, in: 60...31_536_000, default: 86_400)
         return AccessSettings(
-            keys: keys, issuer: reader.string(.jwtIssuer), audience: reader.string(.jwtAudience),
-            cookieAgeMaxSeconds: age, metricsToken: reader.secret(.metricsToken), corsOrigins: origins)
+            keys: keys,
+            issuer: reader.string(.jwtIssuer),
+            audience: reader.string(.jwtAudience),
+            cookieAgeMaxSeconds: age,
+            metricsToken: reader.secret(.metricsToken),
+            corsOrigins: origins
+        )
     }
 
     private static func readHost(_ reader: inout SettingsReader, hasKey: Bool) -> String {

@@ -72,7 +72,10 @@ struct SettingsReader {
 
     /// A value that `parse` must understand; `expected` says what it would have understood.
     mutating func parsed<Value>(
-        _ name: SettingName, default fallback: String, expected: String, _ parse: (String) -> Value?
+        _ name: SettingName,
+        default fallback: String,
+        expected: String,
+        _ parse: (String) -> Value?
     ) -> Value? {
         let text = value(name) ?? fallback
         guard let parsed = parse(text) else {

@@ -1,0 +1,50 @@
+import HTTPServer
+import HTTPTypes
+import HTTPWire
+import Testing
+
+@Suite struct RouterTests {
+    private static func request(_ method: HTTPRequest.Method, _ path: [String]) -> ServerRequest {
+        ServerRequest(
+            method: method,
+            path: path,
+            query: [],
+            headers: [:],
+            body: [],
+            remoteAddress: "",
+            id: "1",
+            host: "localhost"
+        )
+    }
+
+    private static var router: Router {
+        var router = Router()
+        router.errorResponse = { failure in
+            ServerResponse(
+                status: .init(code: failure.status),
+                headers: [.allow: failure.allow.joined(separator: ", ")]
+            )
+        }
+        router.on(.get, "/runs/{id}") { _, parameters in
+            ServerResponse(status: .ok, body: .bytes(Array((parameters["id"] ?? "").utf8)))
+        }
+        router.on(.post, "/runs/{id}") { _, _ in throw HTTPFailure(418, "broken") }
+        return router
+    }
+
+    @Test func parametersReachTheHandler() async {
+        let response = await Self.router.respond(to: Self.request(.get, ["runs", "7"]))
+        guard case .bytes(let body) = response.body else { return }
+        #expect(response.status == .ok)
+        #expect(String(decoding: body, as: UTF8.self) == "7")
+    }
+
+    @Test func unknownPathsMethodsAndFailuresAreAnswered() async {
+        #expect(await Self.router.respond(to: Self.request(.get, ["nothing"])).status == .notFound)
+        let wrong = await Self.router.respond(to: Self.request(.delete, ["runs", "7"]))
+        #expect(wrong.status == .methodNotAllowed)
+        #expect(wrong.headers[.allow] == "GET, HEAD, OPTIONS, POST")
+        #expect(await Self.router.respond(to: Self.request(.head, ["runs", "7"])).status == .ok)
+        #expect(await Self.router.respond(to: Self.request(.post, ["runs", "7"])).status == .internalServerError)
+    }
+}
