@@ -78,6 +78,7 @@ let package = Package(
             dependencies: [
                 "API", "Cron", "Engine", "HTTPServer", "Mongo", "Postgres", "ProductSync", "Runtime", "Telemetry", log,
                 metrics, lifecycle, jwt,
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
             ],
