@@ -24,8 +24,7 @@ package final class JobRunner: Sendable {
     private let failpoint: Failpoint
     private let logger: Logger
     private let accepted = BoundedChannel<Accepted>(capacity: 64)
-    private let active = Mutex<[RunID: (progress: Progress, cancel: CancelSignal, done: TestSignal)]>([:])
-    private let finished = Mutex<[RunID: TestSignal]>([:])
+    private let active = Mutex<[RunID: (progress: Progress, cancel: CancelSignal)]>([:])
 
     package init(
         state: PGPool,
@@ -99,7 +98,7 @@ package final class JobRunner: Sendable {
                 cancel: CancelSignal(),
                 progress: Progress()
             )
-            active.withLock { $0[id] = (accepted.progress, accepted.cancel, TestSignal()) }
+            active.withLock { $0[id] = (accepted.progress, accepted.cancel) }
             try await self.accepted.send(accepted)
             return id
         } catch {
@@ -110,7 +109,7 @@ package final class JobRunner: Sendable {
 
     /// The run's record once it has ended, also when another replica runs it.
     package func wait(_ id: RunID) async throws -> RunRecord {
-        if let done = active.withLock({ $0[id]?.done }) { await done.wait() }
+        while active.withLock({ $0[id] != nil }) { try await Task.sleep(for: .milliseconds(20)) }
         while true {
             guard let record = try await ledger.run(id) else {
                 throw TallyError(.notFound, during: "run.wait", "there is no run \(id)")
@@ -154,8 +153,7 @@ package final class JobRunner: Sendable {
             duration: started.duration(to: .now),
             counts: outcome.counts
         )
-        let done = active.withLock { $0.removeValue(forKey: run.id)?.done }
-        done?.fire()
+        _ = active.withLock { $0.removeValue(forKey: run.id) }
     }
 
     private struct Outcome: Sendable {
@@ -197,7 +195,9 @@ package final class JobRunner: Sendable {
             )
         } catch {
             let ours = TallyError.wrapping(error, during: "run")
-            return Outcome(state: ours.kind == .cancelled ? .cancelled : .failed, error: RunError(ours))
+            // Being shut down is not being cancelled by somebody: the run may go on later and has used no attempt.
+            let stopped: RunState = Task.isCancelled ? .interrupted : .cancelled
+            return Outcome(state: ours.kind == .cancelled ? stopped : .failed, error: RunError(ours))
         }
     }
 

@@ -193,10 +193,12 @@ package final class Scheduler: Sendable {
         }
     }
 
+    /// The setting counts until an operator decides otherwise; that decision survives restarts.
     private func remember(defaultEnabled: Bool) async throws {
         _ = try await state.withConnection { connection in
             try await connection.query(
-                "INSERT INTO etl.scheduler (enabled, changed_by) VALUES ($1, 'settings') ON CONFLICT DO NOTHING",
+                "INSERT INTO etl.scheduler (enabled, changed_by) VALUES ($1, 'settings') ON CONFLICT (id) DO UPDATE "
+                    + "SET enabled = excluded.enabled WHERE etl.scheduler.changed_by = 'settings'",
                 [.bool(defaultEnabled)]
             )
         }
