@@ -4,7 +4,7 @@ import Testing
 
 /// The built binary, as an operator runs it.
 @Suite struct CommandLineTests {
-    private struct Answer {
+    struct Answer {
         let status: Int32
         let output: String
         let errors: String
@@ -15,7 +15,7 @@ import Testing
         URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "tallyman")
     }
 
-    private static func run(_ arguments: [String], _ environment: [String: String] = [:]) throws -> Answer {
+    static func run(_ arguments: [String], _ environment: [String: String] = [:]) throws -> Answer {
         let process = Process()
         process.executableURL = binary
         process.arguments = arguments
@@ -32,7 +32,7 @@ import Testing
         return Answer(status: process.terminationStatus, output: text, errors: complaints)
     }
 
-    private static func databases() throws -> [String: String] {
+    static func databases() throws -> [String: String] {
         [
             "PRODUCT_SERVICE_MONGODB_URL": try TestMongo.freshDatabaseURL(),
             "CART_DB_URL": try TestPostgres.shared().freshDatabase(),
