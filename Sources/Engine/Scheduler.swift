@@ -58,7 +58,7 @@ package final class Scheduler: Sendable {
 
     private let state: PGPool
     private let runner: JobRunner
-    private let schedules: [ScheduleDefinition]
+    package let schedules: [ScheduleDefinition]
     private let enabledAtStart: Bool
     private let holder: String
     private let logger: Logger

@@ -81,13 +81,20 @@ struct Daemon {
     }
 
     let runs = FakeRuns()
-    var probes = ServiceProbes(
-        productMongodb: { .ok },
-        postgresql: { .ok },
-        migrations: { .ok }
-    )
+    /// Answers by name; `probe` replaces one.
+    var probes = [
+        NamedProbe("productMongodb") { .ok },
+        NamedProbe("postgresql") { .ok },
+        NamedProbe("migrations", isConnection: false) { .ok },
+    ]
     var isDraining = false
     var access = AccessSettings(keys: [])
+
+    mutating func probe(_ name: String, answers result: ProbeResult) {
+        probes = probes.map { old in
+            old.name == name ? NamedProbe(name, isConnection: old.isConnection) { result } : old
+        }
+    }
 
     func send(
         _ method: HTTPRequest.Method,

@@ -5,10 +5,12 @@ package import Runtime
 package struct JobDescription: Sendable, Equatable {
     package let name: JobName
     package let options: Set<RunOptionName>
+    package let family: String?
 
-    package init(name: JobName, options: Set<RunOptionName>) {
+    package init(name: JobName, options: Set<RunOptionName>, family: String? = nil) {
         self.name = name
         self.options = options
+        self.family = family
     }
 }
 

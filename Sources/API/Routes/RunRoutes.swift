@@ -46,11 +46,22 @@ struct RunRoutes: Sendable {
     private func runJob(_ request: APIRequest) async throws -> ServerResponse {
         try request.checkMediaType()
         try request.allowQuery()
-        let known = ports.runs.jobs
-        guard let job = known.first(where: { $0.name.rawValue == request.parameter("job") }) else {
-            throw Problem.jobUnknown(known.map(\.name.rawValue))
+        let wanted = request.parameter("job").replacing("-", with: "_")
+        let candidates = ports.runs.jobs.filter { $0.name.rawValue == wanted || $0.family == wanted }
+        var options = try RunOptionsBody.read(
+            request.request.body,
+            known: candidates.reduce(into: candidates.contains { $0.family == wanted } ? [.definition] : []) {
+                $0.formUnion($1.options)
+            }
+        )
+        let name = options.definition.map { "\(wanted).\($0)" } ?? wanted
+        guard let job = candidates.first(where: { $0.name.rawValue == name }) else {
+            throw Problem.jobUnknown((candidates.isEmpty ? ports.runs.jobs : candidates).map(\.name.rawValue))
         }
-        let options = try RunOptionsBody.read(request.request.body, known: job.options)
+        options.definition = nil
+        if let stranger = options.given.subtracting(job.options).first {
+            throw Problem.body(stranger.rawValue, "\(job.name) does not know \"\(stranger.rawValue)\".")
+        }
         return try await start(job.name, options, request) { record in
             .json(job.name == Self.productSync ? SyncAnswer.body(record) : JobAnswer.body(record))
         }

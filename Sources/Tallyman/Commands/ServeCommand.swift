@@ -24,7 +24,7 @@ struct ServeCommand: TallyCommand {
 
     func execute(_ console: Console) async throws -> ExitStatus {
         let settings = try settings(serving: true)
-        let graph = try Graph(settings, isDaemon: true)
+        let graph = try Graph(settings)
         if migrate || settings.migrateOnStart { _ = try await graph.migrations.up() }
         let draining = DrainMark()
         let gate = await Gate(settings.access)

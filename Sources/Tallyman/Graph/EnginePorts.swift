@@ -10,7 +10,7 @@ struct EngineRuns: RunsPort {
     private let ledger: Ledger
 
     init(jobs: [any Job], runner: JobRunner, ledger: Ledger) {
-        self.jobs = jobs.map { JobDescription(name: $0.name, options: $0.knownOptions) }
+        self.jobs = jobs.map { JobDescription(name: $0.name, options: $0.knownOptions, family: $0.family) }
         self.runner = runner
         self.ledger = ledger
     }
