@@ -36,3 +36,9 @@ enum EngineMetric {
         }
     }
 }
+
+enum SchedulerMetric {
+    static func leads(_ leads: Bool) {
+        Gauge(label: "etl_scheduler_leader").record(leads ? 1 : 0)
+    }
+}

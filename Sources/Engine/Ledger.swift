@@ -92,7 +92,8 @@ package struct Ledger: Sendable {
             heartbeatAt: try date(row[10]),
             progress: try json(row[11]),
             summary: try json(row[12]),
-            error: row[13].isNull ? nil : try JSONDecoder().decode(RunError.self, from: Data(try row[13].string().utf8)),
+            error: row[13].isNull
+                ? nil : try JSONDecoder().decode(RunError.self, from: Data(try row[13].string().utf8)),
             attempt: try row[14].int(),
             resumedFrom: row[15].isNull ? nil : RunID(rawValue: try row[15].uuid())
         )

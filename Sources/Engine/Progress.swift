@@ -63,7 +63,6 @@ package final class Progress: Sendable {
         state.withLock { ($0.stage, $0.steps, $0.waits > 0) }
     }
 
-
     package func add(read: Int = 0, compared: Int = 0, written: Int = 0) {
         state.withLock { state in
             state.read += read

@@ -1,4 +1,5 @@
 import API
+import Cron
 import Foundation
 import Runtime
 import Synchronization
@@ -74,9 +75,11 @@ final class FakeScheduler: SchedulerPort {
 
     func status() async throws -> SchedulerStatus {
         let schedule = ScheduleStatus(
-            job: "product_sync",
-            expression: "*/30 * * * *",
-            timeZone: "UTC",
+            definition: ScheduleDefinition(
+                job: "product_sync",
+                expression: try CronExpression("*/30 * * * *"),
+                timeZone: .gmt
+            ),
             nextFires: [Date(timeIntervalSince1970: 1_768_473_000)],
             lastFire: nil
         )

@@ -1,4 +1,4 @@
-package import Engine
+import Engine
 import Foundation
 import HTTPServer
 import HTTPTypes
@@ -126,24 +126,5 @@ extension StatusAnswer {
     private static func lastEnded(_ newest: [RunRecord], _ ports: APIPorts, dryRun: Bool) async throws -> RunRecord? {
         if let recent = newest.first(where: { $0.dryRun == dryRun && $0.state.isFinal }) { return recent }
         return try await ports.runs.lastRun(RunRoutes.productSync, dryRun: dryRun)
-    }
-}
-
-/// The scheduler's state as JSON.
-package enum SchedulerAnswer {
-    package static func body(_ status: SchedulerStatus) -> JSONValue {
-        let schedules = status.schedules.map { schedule -> JSONValue in
-            [
-                "job": .string(schedule.job.rawValue), "expression": .string(schedule.expression),
-                // Foundation on Linux gives UTC the name GMT; operators wrote UTC.
-                "timeZone": .string(schedule.timeZone == "GMT" ? "UTC" : schedule.timeZone),
-                "nextFires": .array(schedule.nextFires.map { .string(Timestamp.text($0)) }),
-                "lastFire": RunAnswer.instant(schedule.lastFire),
-            ]
-        }
-        return [
-            "enabled": .bool(status.enabled), "isRunning": .bool(status.enabled), "isLeader": .bool(status.isLeader),
-            "leader": status.leader.map { .string($0) } ?? .null, "schedules": .array(schedules),
-        ]
     }
 }
