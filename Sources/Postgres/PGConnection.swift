@@ -207,15 +207,18 @@ package actor PGConnection {
 
     private var copyHeaderPending = false
     private var copyOutActive = false
+    private var copyOutFormat = PGCopyFormat.binary
+    private var copyInFormat = PGCopyFormat.binary
 
-    /// Starts `COPY … TO STDOUT (FORMAT binary)`.
-    package func copyOutStart(_ sql: String) async throws {
+    /// Starts `COPY … TO STDOUT`, which must ask for the same format.
+    package func copyOutStart(_ sql: String, format: PGCopyFormat = .binary) async throws {
         try await cancellable { _ = try finish(PQexec(handle.pointer, sql), during: "postgres.copyOut") }
-        copyHeaderPending = true
+        copyOutFormat = format
+        copyHeaderPending = format == .binary
         copyOutActive = true
     }
 
-    /// The next rows, as raw COPY BINARY tuples; nil at the end, when the session is idle again.
+    /// The next rows as the server sent them; nil at the end, when the session is idle again.
     package func copyOutNext(maxBytes: Int = 1 << 18, maxRows: Int = 8_192) async throws -> PGCopyChunk? {
         guard copyOutActive else { return nil }
         return try await cancellable {
@@ -244,7 +247,8 @@ package actor PGConnection {
                     from = 19 + Int(Int32(bigEndian: raw.loadUnaligned(fromByteOffset: 15, as: Int32.self)))
                     copyHeaderPending = false
                 }
-                guard length - from > 2 else { continue }
+                // Binary ends with a trailer of two bytes; in text one newline is a row.
+                guard length - from > (copyOutFormat == .binary ? 2 : 0) else { continue }
                 starts.append(Int32(bytes.count))
                 bytes.append(contentsOf: raw[from...])
             }
@@ -263,15 +267,17 @@ package actor PGConnection {
 
     package func copyOutCancel() async { drain() }
 
-    /// Starts `COPY … FROM STDIN (FORMAT binary)`; header and trailer are written here.
-    package func copyInStart(_ sql: String) async throws {
+    /// Starts `COPY … FROM STDIN`, which must ask for the same format; the binary header and trailer are written here.
+    package func copyInStart(_ sql: String, format: PGCopyFormat = .binary) async throws {
+        copyInFormat = format
         try await cancellable {
             _ = try finish(PQexec(handle.pointer, sql), during: "postgres.copyIn")
+            guard format == .binary else { return }
             try put(Array("PGCOPY\n".utf8) + [0xFF, 0x0D, 0x0A, 0x00] + [UInt8](repeating: 0, count: 8))
         }
     }
 
-    /// Sends whole or partial COPY BINARY tuples; blocks while the server is behind.
+    /// Sends whole or partial rows; blocks while the server is behind.
     package func copyInSend(_ bytes: [UInt8]) async throws {
         try await cancellable { try put(bytes) }
     }
@@ -289,7 +295,7 @@ package actor PGConnection {
     /// Ends the COPY; the number of rows that the server's command tag confirms.
     package func copyInFinish() async throws -> Int {
         try await cancellable {
-            try put([0xFF, 0xFF])
+            if copyInFormat == .binary { try put([0xFF, 0xFF]) }
             guard PQputCopyEnd(handle.pointer, nil) == 1 else {
                 markBroken()
                 throw handle.connectionError(during: "postgres.copyIn")
@@ -310,7 +316,10 @@ package actor PGConnection {
     }
 }
 
-/// A run of rows as COPY BINARY tuples, one behind the other.
+/// How COPY writes rows.
+package enum PGCopyFormat: String, Sendable { case binary, text }
+
+/// A run of rows in COPY's form, one behind the other.
 package struct PGCopyChunk: Sendable {
     package var bytes: [UInt8]
     /// Where each row begins in `bytes`.
