@@ -83,7 +83,13 @@ extension Connection {
             var early: [UInt8] = []
             while let event = try await group.next() {
                 switch event {
-                case .produced: return early
+                case .produced:
+                    group.cancelAll()
+                    // The watch may have read something in the same moment.
+                    while let last = await group.nextResult() {
+                        if case .success(.early(let bytes)) = last { early += bytes }
+                    }
+                    return early
                 case .inputEnded:
                     guard body.isEndless, hooks.isDraining(), !hooks.isEvicted() else { throw Ended() }
                     group.cancelAll()

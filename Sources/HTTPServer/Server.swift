@@ -9,6 +9,8 @@ import Telemetry
 package final class Server: Service {
     private struct State {
         var isDraining = false
+        /// `admit` waits for a connection that may be closed.
+        var isFull = false
         var port: Int?
         var table: ConnectionTable
         var streams: [ConnectionTable.ID: SocketStream] = [:]
@@ -20,7 +22,7 @@ package final class Server: Service {
     private let metric: HTTPMetric
     private let state: Mutex<State>
     private let listening = TestSignal()
-    /// Told when a connection has gone, for an `admit` that waits.
+    /// Told when a connection has gone or may be closed, for an `admit` that waits.
     private let freed = BoundedChannel<Void>(capacity: 1)
 
     /// - Parameter metrics: where metrics go; nil for the one this process was started with.
@@ -83,6 +85,7 @@ package final class Server: Service {
             let admission = state.withLock { state -> ConnectionTable.Admission? in
                 guard !state.isDraining else { return nil }
                 let admission = state.table.admit()
+                state.isFull = admission == .full
                 if case .admitted(let id) = admission { state.streams[id] = stream }
                 if case .admittedInsteadOf(_, let id) = admission { state.streams[id] = stream }
                 return admission
@@ -144,11 +147,13 @@ package final class Server: Service {
 
     /// A connection that becomes idle, or a stream that begins, while the server stops, has missed the call to end.
     private func enter(_ phase: ConnectionPhase, _ id: ConnectionTable.ID) {
-        let late = state.withLock { state -> SocketStream? in
+        let (late, isFull) = state.withLock { state -> (SocketStream?, Bool) in
             state.table.enter(phase, id)
-            return state.isDraining && (phase == .idle || phase == .streaming) ? state.streams[id] : nil
+            let isLate = state.isDraining && (phase == .idle || phase == .streaming)
+            return (isLate ? state.streams[id] : nil, state.isFull)
         }
         late?.hangUp()
+        if isFull, phase != .handling { _ = freed.offer(()) }
     }
 
     private func countConnections() {

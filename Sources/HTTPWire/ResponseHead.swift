@@ -4,13 +4,23 @@ package import HTTPTypes
 package enum ResponseHead {
     /// Status line, fields, empty line. Values cannot hold CR, LF or NUL: `HTTPField` admits none.
     package static func bytes(_ status: HTTPResponse.Status, _ fields: HTTPFields) -> [UInt8] {
-        // A status made from a bare code has no phrase, though one may be known.
-        let known = HTTPResponse.Status(integerLiteral: status.code)
-        let phrase = status.reasonPhrase.isEmpty ? known.reasonPhrase : status.reasonPhrase
+        let phrase = status.reasonPhrase.isEmpty ? (phrases[status.code] ?? "") : status.reasonPhrase
         var text = "HTTP/1.1 \(status.code) \(phrase)\r\n"
         for field in fields { text += "\(field.name.rawName): \(field.value)\r\n" }
         return Array((text + "\r\n").utf8)
     }
+
+    /// A status made from a bare code has no phrase of its own.
+    private static let phrases: [Int: String] = Dictionary(
+        [
+            .ok, .created, .accepted, .noContent, .notModified, .badRequest, .unauthorized, .forbidden, .notFound,
+            .methodNotAllowed, .notAcceptable, .requestTimeout, .conflict, .gone, .contentTooLarge, .uriTooLong,
+            .unsupportedMediaType, .expectationFailed, .misdirectedRequest, .unprocessableContent, .tooManyRequests,
+            .requestHeaderFieldsTooLarge, .internalServerError, .notImplemented, .serviceUnavailable,
+            .httpVersionNotSupported,
+        ].map { (status: HTTPResponse.Status) in (status.code, status.reasonPhrase) },
+        uniquingKeysWith: { first, _ in first }
+    )
 }
 
 /// Writes the chunks of a body whose length is not known beforehand (RFC 9112 §7.1).

@@ -15,6 +15,7 @@ package final class RawClient: Sendable {
     package let heard = Watched(Heard())
     private let descriptor: Int32
     private let isOpen = Watched(true)
+    private let reads: Bool
 
     /// Connects to 127.0.0.1, or ::1.
     ///
@@ -23,6 +24,7 @@ package final class RawClient: Sendable {
         let connected = isVersion6 ? Self.connectVersion6(port) : Sockets.connect(port: port)
         guard let connected else { throw TestServiceMissing("nothing listens on port \(port)") }
         descriptor = connected
+        self.reads = reads
         guard reads else {
             Sockets.setOption(descriptor, SOL_SOCKET, SO_RCVBUF, 4_096)
             return
@@ -102,6 +104,11 @@ package final class RawClient: Sendable {
 
     /// Leaves with a reset, as a crashed client does.
     package func reset() {
+        if reads {
+            // A close under a thread that reads would wait for it, and nothing be sent.
+            shutdown(descriptor, Int32(SHUT_RD))
+            _ = heard.waitBlocking { $0.isEnded }
+        }
         Sockets.resetOnClose(descriptor)
         isOpen.change { isOpen in
             if isOpen { Glibc.close(descriptor) }
