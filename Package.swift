@@ -50,7 +50,7 @@ let package = Package(
         .target(name: "Telemetry", dependencies: ["Runtime", log, coreMetrics, metrics], swiftSettings: safe),
         .target(
             name: "HTTPServer",
-            dependencies: ["HTTPWire", "Runtime", "Telemetry", log, lifecycle, httpTypes],
+            dependencies: ["HTTPWire", "Runtime", "Telemetry", log, coreMetrics, metrics, lifecycle, httpTypes],
             swiftSettings: house
         ),
         .target(name: "Postgres", dependencies: ["CLibPQ", "Runtime", "Telemetry", log], swiftSettings: house),
@@ -94,7 +94,10 @@ let package = Package(
         tests("RuntimeTests", ["Runtime"]),
         tests("CronTests", ["Cron"]),
         tests("HTTPWireTests", ["HTTPWire", httpTypes]),
-        tests("HTTPServerTests", ["HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, log, lifecycle]),
+        tests(
+            "HTTPServerTests",
+            ["HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, log, lifecycle, coreMetrics]
+        ),
         tests("PostgresTests", ["Postgres", "Runtime"]),
         tests("MongoTests", ["Mongo", "Runtime"]),
         tests("TelemetryTests", ["Telemetry", "Runtime", log, metrics]),
