@@ -30,6 +30,8 @@ struct CronField: Sendable, Hashable {
     let values: UInt64
     /// Debian's test, for the first character only: it decides what "fixed time" is and whether both days must match.
     let beginsWithStar: Bool
+    /// What `values` is when nothing is left out.
+    let fullSet: UInt64
 
     init(_ text: String, _ kind: Kind) throws(CronParseError) {
         guard !text.isEmpty else { throw CronParseError(field: kind.name, reason: "is empty") }
@@ -43,6 +45,7 @@ struct CronField: Sendable, Hashable {
             values |= Self.values(of: part, kind)
         }
         self.parts = parts
+        fullSet = Self.values(of: .every(step: 1), kind)
         self.values = values
     }
 

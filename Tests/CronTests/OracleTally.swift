@@ -19,6 +19,6 @@ struct OracleTally: CustomStringConvertible {
     }
 
     var description: String {
-        "\(agreed) agree, \(second) of them also asked of croniter, \(never) never fire, \(disagreements.count) disagree"
+        "\(agreed) agree, \(second) also asked of croniter, \(never) never fire, \(disagreements.count) disagreements"
     }
 }

@@ -95,7 +95,12 @@ def second_opinion(expression: str, start: datetime, zone: ZoneInfo, primary: st
     misread = misread or (("#" in weekday or "L" in weekday) and (day[0] != "*" or "," in weekday))
     # Its `a/n` in the weekday ends on Saturday; Debian's and cronsim's on the second Sunday, 7.
     misread = misread or any("/" in part and part[0] != "*" and "-" not in part for part in weekday.split(","))
+    # It takes a list of all the days for `*`, which is not the same where the other day is given.
     if primary == "never" or misread:
+        return "-"
+    sets = CronSim(expression, start)
+    weekdays = {item % 7 for item in sets.weekdays if isinstance(item, int)}
+    if (len(sets.days) >= 31 and day[0] != "*") or (len(weekdays) == 7 and weekday[0] != "*"):
         return "-"
     known = [int(fire) for fire in primary.split()]
     # Near a change of the clock it fires a fixed-time job twice and has its own idea of gaps.
