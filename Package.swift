@@ -71,6 +71,7 @@ let package = Package(
             dependencies: [
                 "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
             ],
+            resources: [.embedInCode("OpenAPI")],
             swiftSettings: safe
         ),
         .executableTarget(
