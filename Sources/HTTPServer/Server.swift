@@ -52,6 +52,7 @@ package final class Server: Service {
     /// When the task is cancelled, as a service group does at its deadline, handlers are cancelled and the rest is
     /// closed. Throws `.settingsInvalid` when the address cannot be listened on.
     package func run() async throws {
+        TransportQueues.prepare()
         let listener = try SocketListener(host: configuration.host, port: configuration.port)
         // What the rest of the process needs comes on top.
         DescriptorLimit.raise(to: configuration.connectionsMax + 256)
