@@ -49,7 +49,9 @@ import Testing
             if case .request = ours { taken += 1 }
             let problem = Self.difference(sample, ours, theirs, &met)
             if let problem {
-                Issue.record("TEST_SEED=\(seed), request \(number): \(problem)\n\(hex(sample.bytes))\n\(ours)\n\(theirs)")
+                Issue.record(
+                    "TEST_SEED=\(seed), request \(number): \(problem)\n\(hex(sample.bytes))\n\(ours)\n\(theirs)"
+                )
             }
         }
         #expect(taken > 2_500, "TEST_SEED=\(seed): only \(taken) requests were taken")

@@ -92,7 +92,8 @@ struct RequestGenerator {
         let starts = [
             "GET /a HTTP/1.2", "GET /a HTTP/2.0", "GET /a HTTP/11", "GET /a http/1.1", "GET  /a HTTP/1.1", "GET /a",
             "GET /a HTTP/1.1 ", "CONNECT a:80 HTTP/1.1", "GET a HTTP/1.1", "GET /a#b HTTP/1.1", "GET /../a HTTP/1.1",
-            "GET /%2e%2E/a HTTP/1.1", "GET /%zz HTTP/1.1", "GET /%ff HTTP/1.1", "GET http:///a HTTP/1.1", "* * HTTP/1.1",
+            "GET /%2e%2E/a HTTP/1.1", "GET /%zz HTTP/1.1", "GET /%ff HTTP/1.1", "GET http:///a HTTP/1.1",
+            "* * HTTP/1.1",
             "GET /a%2fb HTTP/1.1", "GET /\(String(repeating: "a", count: 8_300)) HTTP/1.1", "G@T / HTTP/1.1",
         ]
         switch number(1...5) {
