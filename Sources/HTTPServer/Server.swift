@@ -52,9 +52,9 @@ package final class Server: Service {
     /// When the task is cancelled, as a service group does at its deadline, handlers are cancelled and the rest is
     /// closed. Throws `.settingsInvalid` when the address cannot be listened on.
     package func run() async throws {
+        TransportQueues.prepare()
         let listener = try SocketListener(host: configuration.host, port: configuration.port)
-        // What the rest of the process needs comes on top.
-        DescriptorLimit.raise(to: configuration.connectionsMax + 256)
+        fitConnectionsToDescriptors()
         state.withLock { $0.port = listener.port }
         listening.fire()
         logger.event(.notice, "listening", [.host: configuration.host, .port: "\(listener.port)"])
@@ -77,6 +77,17 @@ package final class Server: Service {
             listener.close()
             self.drain()
         }
+    }
+
+    /// Where this process may not open enough files, fewer connections are allowed: what the rest of it needs (database
+    /// sessions, Dispatch) must not be taken by clients.
+    private func fitConnectionsToDescriptors() {
+        let others = 256
+        let files = DescriptorLimit.raise(to: configuration.connectionsMax + others)
+        let max = Swift.max(1, files - Swift.min(others, files / 4))
+        guard max < configuration.connectionsMax else { return }
+        state.withLock { $0.table = ConnectionTable(max: max) }
+        logger.event(.warning, "fewer connections than set: the limit of open files is low", [.count: "\(max)"])
     }
 
     /// Nil when the server stops.

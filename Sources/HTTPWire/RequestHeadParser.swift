@@ -49,7 +49,7 @@ package struct RequestHeadParser: Sendable {
             return nil
         }
         if requestLine == nil {
-            guard byte >= 32, byte < 127 else {
+            guard byte > 32 || (byte == 32 && !line.isEmpty), byte < 127 else {
                 throw HTTPFailure(400, "the request line holds a character that is not allowed")
             }
             if line.count == limits.requestLineBytes { throw HTTPFailure(414, "the request line is too long") }

@@ -9,17 +9,19 @@ import Testing
 @Suite struct ExhaustionTests {
     @Test func aProcessWithoutDescriptorsAnswersAgainAsSoonAsItCan() async throws {
         await #expect(processExitsWith: .success) {
-            let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
             try await TestServer.run { server in
                 // What epoll, timers and threads open on first use is open now.
                 let first = try server.client()
                 first.send(get("/hello"))
                 try await first.wait(for: "hello")
-                try Limits.files(open + 40)
+                let sockets = (0..<30).map { _ in RawClient.unconnected() }
+                let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
+                try Limits.files(open + 10)
                 var holders: [RawClient] = []
-                // Two descriptors each while there are any, one each where the server has to make room.
-                for _ in 0..<26 { holders.append(try server.client(reads: false)) }
-                let probe = try server.client()
+                for socket in sockets.dropLast() {
+                    holders.append(try RawClient(port: server.port, descriptor: socket, reads: false))
+                }
+                let probe = try RawClient(port: server.port, descriptor: sockets[29])
                 probe.send(get("/hello"))
                 try await probe.wait(for: "hello")
                 let evicted = server.metrics.value("http_connections_evicted_total") ?? 0

@@ -20,8 +20,20 @@ package final class RawClient: Sendable {
     /// Connects to 127.0.0.1, or ::1.
     ///
     /// - Parameter reads: false for one that takes nothing, with a small buffer in the kernel.
-    package init(port: Int, isVersion6: Bool = false, reads: Bool = true) throws {
+    package convenience init(port: Int, isVersion6: Bool = false, reads: Bool = true) throws {
         let connected = isVersion6 ? Self.connectVersion6(port) : Sockets.connect(port: port)
+        try self.init(connected, port, reads)
+    }
+
+    /// Connects a socket of `unconnected` to 127.0.0.1, which takes no further descriptor.
+    package convenience init(port: Int, descriptor: Int32, reads: Bool = true) throws {
+        try self.init(Sockets.connect(descriptor, port: port), port, reads)
+    }
+
+    /// A socket to connect later.
+    package static func unconnected() -> Int32 { socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) }
+
+    private init(_ connected: Int32?, _ port: Int, _ reads: Bool) throws {
         guard let connected else { throw TestServiceMissing("nothing listens on port \(port)") }
         descriptor = connected
         self.reads = reads
@@ -70,6 +82,14 @@ package final class RawClient: Sendable {
 
     @discardableResult
     package func send(_ bytes: [UInt8]) -> Bool { Sockets.writeAll(descriptor, bytes) }
+
+    /// Sends more than the kernel may take at once, in a thread of its own, and then ends our side.
+    package func sendBesideAndFinish(_ bytes: [UInt8]) {
+        Thread.detachNewThread { [self] in
+            send(bytes)
+            finishWriting()
+        }
+    }
 
     /// Ends our side; the other may go on.
     package func finishWriting() {

@@ -77,6 +77,21 @@ final class Readiness: Sendable {
 enum TransportQueues {
     private static let queues = (0..<4).map { DispatchQueue(label: "tallyman.http.\($0)") }
 
+    /// Never cancelled: Dispatch keeps the descriptor of its timers while there is one, and ends the process when it
+    /// wants to open it again and no descriptor is left.
+    private static let keeper: SourceBox = {
+        let timer = DispatchSource.makeTimerSource(queue: queues[0])
+        timer.schedule(deadline: .now() + .seconds(3_600), repeating: .seconds(3_600))
+        timer.setEventHandler {}
+        timer.activate()
+        return SourceBox(timer)
+    }()
+
+    /// Opens what waiting needs, so that it goes on when the process has no descriptor left.
+    static func prepare() {
+        _ = keeper
+    }
+
     static func queue(for descriptor: Int32) -> DispatchQueue {
         queues[Int(descriptor) % queues.count]
     }

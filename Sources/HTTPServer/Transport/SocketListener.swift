@@ -119,13 +119,15 @@ final class SocketListener: Sendable {
 /// What the kernel lets this process open.
 enum DescriptorLimit {
     /// Raises the soft limit of open files towards `wanted`, as far as the hard limit allows; never lowers it.
-    static func raise(to wanted: Int) {
+    ///
+    /// Returns the limit that holds then.
+    static func raise(to wanted: Int) -> Int {
+        let files = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
         var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < rlim_t(wanted)
-        else {
-            return
-        }
+        guard getrlimit(files, &limit) == 0 else { return wanted }
+        let before = Int(clamping: limit.rlim_cur)
+        guard before < wanted else { return before }
         limit.rlim_cur = min(rlim_t(wanted), limit.rlim_max)
-        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        return setrlimit(files, &limit) == 0 ? Int(clamping: limit.rlim_cur) : before
     }
 }
