@@ -55,6 +55,7 @@ let package = Package(
         ),
         .target(name: "Postgres", dependencies: ["CLibPQ", "Runtime", "Telemetry", log], swiftSettings: house),
         .target(name: "Mongo", dependencies: ["CLibMongoC", "Runtime", "Telemetry", log], swiftSettings: house),
+        .target(name: "HTTPClient", dependencies: ["Runtime"], swiftSettings: safe),
         .target(
             name: "Engine",
             dependencies: ["Cron", "Postgres", "Runtime", "Telemetry", log, metrics, lifecycle],
@@ -92,6 +93,7 @@ let package = Package(
             path: "Tests/MongoStandIn",
             swiftSettings: house
         ),
+        tests("HTTPClientTests", ["HTTPClient", "Runtime"]),
         tests("RuntimeTests", ["Runtime"]),
         tests("CronTests", ["Cron"]),
         tests("HTTPWireTests", ["HTTPWire", httpTypes]),
