@@ -1,4 +1,4 @@
-import Foundation
+package import Foundation
 package import Postgres
 import Runtime
 
@@ -56,6 +56,16 @@ package struct Ledger: Sendable {
             "WHERE job = $1 AND state = 'succeeded' AND NOT dry_run ORDER BY queued_at DESC, id DESC LIMIT 1",
             [.text(job.rawValue)]
         ).first
+    }
+
+    /// Runs that anything was written about after `instant`, oldest news first; at most 200.
+    package func changes(after instant: Date) async throws -> [RunRecord] {
+        try await query("WHERE heartbeat_at > $1 ORDER BY heartbeat_at LIMIT 200", [.timestamp(instant)])
+    }
+
+    /// The database's own time: replicas' clocks differ, the ledger's stamps do not.
+    package func now() async throws -> Date {
+        try await state.withConnection { try await $0.query("SELECT clock_timestamp()").rows[0][0].date() }
     }
 
     private func query(_ tail: String, _ values: [PGValue]) async throws -> [RunRecord] {

@@ -5,6 +5,7 @@ ALTER TABLE etl.runs
 CREATE INDEX runs_active ON etl.runs (heartbeat_at) WHERE state IN ('queued', 'running');
 CREATE INDEX runs_in_state ON etl.runs (state, queued_at DESC, id);
 CREATE INDEX runs_succeeded ON etl.runs (job, queued_at DESC, id) WHERE state = 'succeeded' AND NOT dry_run;
+CREATE INDEX runs_heard_of ON etl.runs (heartbeat_at);
 CREATE INDEX runs_ended ON etl.runs (finished_at) WHERE finished_at IS NOT NULL;
 
 ALTER TABLE etl.dead_letters ADD COLUMN payload jsonb;
@@ -43,5 +44,5 @@ CREATE TABLE etl.notices (
 DROP TABLE etl.notices, etl.idempotency_keys, etl.schedules;
 ALTER TABLE etl.fires DROP COLUMN outcome;
 ALTER TABLE etl.dead_letters DROP COLUMN payload;
-DROP INDEX etl.runs_active, etl.runs_in_state, etl.runs_succeeded, etl.runs_ended;
+DROP INDEX etl.runs_active, etl.runs_in_state, etl.runs_succeeded, etl.runs_heard_of, etl.runs_ended;
 ALTER TABLE etl.runs DROP COLUMN attempt, DROP COLUMN resumed_from;
