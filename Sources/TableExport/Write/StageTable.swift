@@ -42,7 +42,7 @@ struct StageTable: Sendable {
         let old = changing.map { "t.\($0)" }.joined(separator: ", ")
         let new = changing.map { "excluded.\($0)" }.joined(separator: ", ")
         return head + "UPDATE SET \(assignments) "
-            + "WHERE ROW(\(old)) OPERATOR(pg_catalog.*<>) ROW(\(new))\(notOlderSQL)"
+            + "WHERE ROW(\(old))::record OPERATOR(pg_catalog.*<>) ROW(\(new))::record\(notOlderSQL)"
     }
 
     /// Staged rows whose key is not in the target after the upsert: a trigger or rule swallowed them.

@@ -69,6 +69,9 @@ final class Graph: Sendable {
 
     var eventService: any Service { UntilShutdown { [events, runsPort] in try await events.run(runsPort) } }
 
+    /// Looks once at what features want looked at when the daemon starts.
+    var startChecks: any Service { StartChecks(features: features, logger: logger) }
+
     private var runsPort: EngineRuns {
         EngineRuns(jobs: jobs, runner: runner, ledger: ledger, keys: IdempotencyKeys(state: state))
     }
