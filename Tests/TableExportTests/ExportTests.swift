@@ -126,7 +126,9 @@ import Testing
         let rig = try await ExportRig(source: Self.sourceSQL, target: Self.targetSQL)
         let job = try rig.job(Self.yaml)
         try Self.fill(rig, 1...50)
-        let before = try rig.inTarget("SELECT pg_current_xact_id_if_assigned() IS NULL, pg_snapshot_xmax(pg_current_snapshot())")
+        let before = try rig.inTarget(
+            "SELECT pg_current_xact_id_if_assigned() IS NULL, pg_snapshot_xmax(pg_current_snapshot())"
+        )
         let summary = try await rig.run(job, RunOptions(dryRun: true))
         #expect(summary.counts["read"] == 50)
         #expect(try rig.inTarget("SELECT count(*) FROM analytics_raw.event") == "0\n")

@@ -31,7 +31,9 @@ struct ReadStatement: Sendable {
     /// What lies past a position, or past or at it where positions are not unique.
     func past(_ position: Position) -> String {
         let cursor = literal(position.cursor, plan.cursorType.sql)
-        guard let id = plan.id, let value = position.id, !id.isNullable else { return "\(plan.cursor.sql) >= \(cursor)" }
+        guard let id = plan.id, let value = position.id, !id.isNullable else {
+            return "\(plan.cursor.sql) >= \(cursor)"
+        }
         let comparison = plan.isPositionUnique ? ">" : ">="
         return "(\(plan.cursor.sql), \(id.sql)) \(comparison) (\(cursor), \(literal(value, id.typeSQL)))"
     }

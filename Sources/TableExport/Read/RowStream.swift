@@ -19,7 +19,9 @@ struct RowStream: Sendable {
         var bytes = 0
         while true {
             let wanted = min(8_192, batchRows - rows)
-            guard let chunk = try await connection.copyOutNext(maxBytes: Self.chunkBytes, maxRows: wanted) else { return }
+            guard let chunk = try await connection.copyOutNext(maxBytes: Self.chunkBytes, maxRows: wanted) else {
+                return
+            }
             rows += chunk.rowStarts.count
             bytes += chunk.bytes.count
             let ends = rows >= batchRows || bytes >= Self.batchBytesMax

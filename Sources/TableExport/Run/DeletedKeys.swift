@@ -81,7 +81,11 @@ struct DeletedKeys {
             let deleted = try await connection.query("DELETE FROM \(plan.targetSQL) t WHERE \(absent)").affectedRows
             // The fence keeps other runs out, so what was counted is what goes unless somebody writes by hand.
             guard deleted <= gone else {
-                throw TallyError(.proofFailed, during: "export.deletes", "\(deleted) rows went where \(gone) were counted")
+                throw TallyError(
+                    .proofFailed,
+                    during: "export.deletes",
+                    "\(deleted) rows went where \(gone) were counted"
+                )
             }
             result.deleted = deleted
         case .mark(let column):
@@ -108,7 +112,8 @@ struct DeletedKeys {
     /// Marks what is gone and takes the mark off what came back.
     private func mark(_ column: String, absent: String, on connection: PGConnection) async throws -> Int {
         let quoted = PGIdentifier.quote(column)
-        let isBoolean = try await connection.query("SELECT \(quoted) FROM \(plan.targetSQL) WHERE false")
+        let isBoolean =
+            try await connection.query("SELECT \(quoted) FROM \(plan.targetSQL) WHERE false")
             .columns.first?.oid == 16
         let set = isBoolean ? "true" : "now()"
         let isMarked = isBoolean ? "coalesce(\(quoted), false)" : "\(quoted) IS NOT NULL"

@@ -178,7 +178,8 @@ struct ExportPass {
             during: "export.verify",
             "after the export \(result.missing) rows are missing in \(plan.targetSQL) and \(result.stale) stale"
                 + (result.keys.isEmpty ? "" : ", first keys: \(result.keys.prefix(5).joined(separator: "; "))"),
-            remedy: "Run once more with --full to repair all; rows that change without their cursor need `lookback: all`."
+            remedy:
+                "Run once more with --full to repair all; rows that change without their cursor need `lookback: all`."
         )
     }
 }

@@ -50,11 +50,14 @@ struct ExportReport {
     private var details: JSONValue {
         var notices = plan.notices
         if withoutCursor > 0 {
-            let count = withoutCursor > Self.withoutCursorMax ? "more than \(Self.withoutCursorMax)" : "\(withoutCursor)"
+            let count =
+                withoutCursor > Self.withoutCursorMax ? "more than \(Self.withoutCursorMax)" : "\(withoutCursor)"
             notices.append("\(count) rows have no cursor and are not exported")
         }
         if isTakenOver { notices.append("the position was taken over from analytics_raw.pg_export_state") }
-        if case .overlap(let reason) = backward { notices.append("rows behind the cursor were all read again: \(reason)") }
+        if case .overlap(let reason) = backward {
+            notices.append("rows behind the cursor were all read again: \(reason)")
+        }
         var details: [String: JSONValue] = [
             "cursor": end.map { .string($0.cursor) } ?? .null, "cursorId": end?.id.map { .string($0) } ?? .null,
             "format": .string(plan.format.rawValue), "lookback": .string(backwardName),

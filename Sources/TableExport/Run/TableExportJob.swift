@@ -1,6 +1,6 @@
 package import Engine
-package import Postgres
 import Logging
+package import Postgres
 import Runtime
 import Telemetry
 

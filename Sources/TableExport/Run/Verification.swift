@@ -107,7 +107,9 @@ struct Verification {
         let bounds = try await bounds(source, Range(), step: Self.rangeRows)
         var open: [Range] = []
         for index in 0...bounds.count {
-            open.append(Range(low: index > 0 ? bounds[index - 1] : nil, high: index < bounds.count ? bounds[index] : nil))
+            open.append(
+                Range(low: index > 0 ? bounds[index - 1] : nil, high: index < bounds.count ? bounds[index] : nil)
+            )
         }
         while let range = open.popLast() {
             result.ranges += 1
@@ -159,7 +161,9 @@ struct Verification {
                 guard let cast = key.range(of: ")::", options: .backwards) else { return literal }
                 return "\(literal)::\(key[cast.upperBound...])"
             }
-            parts.append("\(row) \(comparison) " + (values.count == 1 ? values[0] : "(\(values.joined(separator: ", ")))"))
+            parts.append(
+                "\(row) \(comparison) " + (values.count == 1 ? values[0] : "(\(values.joined(separator: ", ")))")
+            )
         }
         return parts.joined(separator: " AND ")
     }

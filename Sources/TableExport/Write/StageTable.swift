@@ -10,7 +10,8 @@ struct StageTable: Sendable {
     var createSQL: String {
         let extras = extraNames.map { ", NULL::text AS \($0)" }.joined()
         // A view of the row's order is only needed where two rows may have the same key.
-        let order = plan.isKeyUnique ? "" : "; ALTER TABLE \(Self.name) ADD tallyman_order bigint GENERATED ALWAYS AS IDENTITY"
+        let order =
+            plan.isKeyUnique ? "" : "; ALTER TABLE \(Self.name) ADD tallyman_order bigint GENERATED ALWAYS AS IDENTITY"
         return "DROP TABLE IF EXISTS \(Self.name); CREATE TEMPORARY TABLE tallyman_export ON COMMIT DELETE ROWS AS "
             + "SELECT \(plan.targetColumnsSQL)\(extras) FROM \(plan.targetSQL) WITH NO DATA\(order)"
     }
@@ -35,7 +36,8 @@ struct StageTable: Sendable {
         let keys = Set(plan.keyColumns)
         let changing = plan.columns.map(\.target).filter { !keys.contains($0) }.map(PGIdentifier.quote)
         let identity = plan.insertsOverIdentity ? " OVERRIDING SYSTEM VALUE" : ""
-        let head = "INSERT INTO \(plan.targetSQL) AS t (\(plan.targetColumnsSQL))\(identity) \(selectSQL) "
+        let head =
+            "INSERT INTO \(plan.targetSQL) AS t (\(plan.targetColumnsSQL))\(identity) \(selectSQL) "
             + "ON CONFLICT (\(plan.keySQL)) DO "
         guard !changing.isEmpty else { return head + "NOTHING" }
         let assignments = changing.map { "\($0) = excluded.\($0)" }.joined(separator: ", ")
@@ -60,7 +62,9 @@ struct StageTable: Sendable {
 
     /// INV-9: where several rows of the source share a key, one read late must not replace a newer one.
     private var notOlderSQL: String {
-        guard !plan.isKeyUnique, let column = plan.columns.first(where: { $0.sql == plan.cursor.sql }) else { return "" }
+        guard !plan.isKeyUnique, let column = plan.columns.first(where: { $0.sql == plan.cursor.sql }) else {
+            return ""
+        }
         let quoted = PGIdentifier.quote(column.target)
         return " AND (t.\(quoted) IS NULL OR excluded.\(quoted) >= t.\(quoted))"
     }

@@ -59,7 +59,7 @@ final class Graph: Sendable {
             logger: Logger(label: "scheduler")
         )
         let written = features.flatMap(\.databases)
-        migrations = try DatabaseMigrations(written, state: state)
+        migrations = try DatabaseMigrations(written, state: state, folder: settings.migrationsFolder)
         deadLetters = DeadLetterStore(written.map { ($0.role, $0.pool) })
         watermarks = WatermarkStore(written.map { ($0.role, $0.pool) })
     }

@@ -30,6 +30,8 @@ struct Settings: Sendable {
     let http: HTTPServerConfiguration
     let schedule: Schedule
     let migrateOnStart: Bool
+    /// Where an operator's own migrations stand.
+    let migrationsFolder: String
     let log: Log
 }
 
@@ -56,6 +58,7 @@ extension Settings {
             http: http,
             schedule: schedule,
             migrateOnStart: migrate,
+            migrationsFolder: reader.string(.migrationsDir) ?? "migrations",
             log: log
         )
     }

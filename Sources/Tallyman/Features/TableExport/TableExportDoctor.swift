@@ -1,3 +1,4 @@
+import Engine
 import Postgres
 import Runtime
 import TableExport
@@ -97,7 +98,8 @@ struct TableExportDoctor: Sendable {
                         check: check,
                         verdict: .notice,
                         detail: "a replica hides which transactions are open on its primary",
-                        remedy: "Rows within `lookback` are read again each time; a longer transaction needs a longer one."
+                        remedy:
+                            "Rows within `lookback` are read again each time; a longer transaction needs a longer one."
                     )
                 )
             } else if isSource, try !row[3].bool() {

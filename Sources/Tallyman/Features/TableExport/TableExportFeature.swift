@@ -72,7 +72,8 @@ extension TableExportFeature {
     }
 
     static func read(_ reader: inout SettingsReader) -> TableExportFeature? {
-        let batchSize = reader.has(.batchSize)
+        let batchSize =
+            reader.has(.batchSize)
             ? reader.int(.batchSize, in: ExportDefinition.batchRange, default: ExportDefinition.batchDefault) : nil
         guard isOn(reader) else { return nil }
         let core = reader.database(.databaseURLCore, required: "postgresql://user:password@host:5432/core")
