@@ -207,6 +207,7 @@ package actor PGConnection {
 
     private var copyHeaderPending = false
     private var copyOutActive = false
+    private var copyOutFailure: (any Error)?
     private var copyOutFormat = PGCopyFormat.binary
     private var copyInFormat = PGCopyFormat.binary
 
@@ -214,12 +215,19 @@ package actor PGConnection {
     package func copyOutStart(_ sql: String, format: PGCopyFormat = .binary) async throws {
         try await cancellable { _ = try finish(PQexec(handle.pointer, sql), during: "postgres.copyOut") }
         copyOutFormat = format
+        copyOutFailure = nil
         copyHeaderPending = format == .binary
         copyOutActive = true
     }
 
     /// The next rows as the server sent them; nil at the end, when the session is idle again.
+    ///
+    /// An error of the server is thrown behind every row that it sent before.
     package func copyOutNext(maxBytes: Int = 1 << 18, maxRows: Int = 8_192) async throws -> PGCopyChunk? {
+        if let failure = copyOutFailure {
+            copyOutFailure = nil
+            throw failure
+        }
         guard copyOutActive else { return nil }
         return try await cancellable {
             var bytes: [UInt8] = []
@@ -229,7 +237,13 @@ package actor PGConnection {
                 var buffer: UnsafeMutablePointer<CChar>?
                 let length = Int(PQgetCopyData(handle.pointer, &buffer, 0))
                 if length == -1 {
-                    try endCopyOut()
+                    do {
+                        try endCopyOut()
+                    } catch {
+                        // What came before the error is whole: it is handed out first.
+                        guard !starts.isEmpty else { throw error }
+                        copyOutFailure = error
+                    }
                     return starts.isEmpty ? nil : PGCopyChunk(bytes: bytes, rowStarts: starts)
                 }
                 guard length >= 0, let buffer else {

@@ -24,6 +24,19 @@ struct OrderColumn: Sendable, Equatable {
     let isExtra: Bool
 }
 
+/// A column of the target that tells since when, or whether, the source has a row no more.
+struct MarkColumn: Sendable, Equatable {
+    let sql: String
+    let isBoolean: Bool
+
+    var marked: String { isBoolean ? "true" : "now()" }
+    var unmarked: String { isBoolean ? "false" : "NULL" }
+    /// Whether a row of that alias is marked.
+    func isMarked(_ alias: String) -> String {
+        isBoolean ? "coalesce(\(alias).\(sql), false)" : "\(alias).\(sql) IS NOT NULL"
+    }
+}
+
 /// A definition compiled against both catalogs.
 package struct ExportPlan: Sendable {
     let definition: ExportDefinition
@@ -43,6 +56,8 @@ package struct ExportPlan: Sendable {
     /// COPY may go straight into the target while it is empty.
     let mayCopyDirectly: Bool
     let insertsOverIdentity: Bool
+    /// Where deleted rows are marked: set to NULL or false when a row comes back.
+    let mark: MarkColumn?
     let lookback: Lookback
     /// Source columns and their types as they were exported, to notice drift at the next run.
     let signature: [String: String]
@@ -52,6 +67,8 @@ package struct ExportPlan: Sendable {
     let notices: [String]
 
     package var keyColumns: [String] { definition.destination.conflictColumns.map(\.text) }
+    /// Bad rows become dead letters instead of ending the run.
+    var setsAside: Bool { definition.onError == .quarantine }
     var skipSQL: String? { definition.transform.skip?.text }
     var extraFields: Int { [cursor, id].compactMap { $0 }.filter(\.isExtra).count }
     var targetColumnsSQL: String { columns.map { PGIdentifier.quote($0.target) }.joined(separator: ", ") }

@@ -44,8 +44,10 @@ extension ExportPlanner {
                 && from.table.uniqueIndexes.contains { Set($0.columns).isSubset(of: position) },
             isKeyUnique: isKeyUnique(from, fitted.columns),
             xminHidden: xminHidden(from),
-            mayCopyDirectly: !into.hasRules && cursor.isExtra == false && id?.isExtra != true,
+            mayCopyDirectly: !into.hasRules && cursor.isExtra == false && id?.isExtra != true
+                && definition.onError == .stop,
             insertsOverIdentity: into.table.columns.contains(where: \.isIdentity),
+            mark: mark(into),
             lookback: lookback,
             signature: mapping.signature,
             additions: mapping.additions,
@@ -61,6 +63,11 @@ extension ExportPlanner {
             return from.table.columns.first { PGIdentifier.quote($0.name) == column.sql && $0.notNull }?.name
         }
         return from.table.uniqueIndexes.contains { Set($0.columns).isSubset(of: Set(passing)) }
+    }
+
+    private func mark(_ into: RelationShape) -> MarkColumn? {
+        guard case .mark(let column) = definition.deletes else { return nil }
+        return MarkColumn(sql: PGIdentifier.quote(column), isBoolean: into.types[column]?.oid == 16)
     }
 
     private func xminHidden(_ from: RelationShape) -> String? {

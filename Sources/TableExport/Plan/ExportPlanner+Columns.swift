@@ -61,7 +61,8 @@ extension ExportPlanner {
         _ from: RelationShape,
         _ into: RelationShape
     ) -> (columns: [ExportColumn], isBinary: Bool) {
-        var isBinary = definition.transform.swift == nil
+        // Only text can be read field by field, which setting rows aside and Swift transforms need.
+        var isBinary = definition.transform.swift == nil && definition.onError == .stop
         var columns: [ExportColumn] = []
         for (column, type) in zip(wanted, types) {
             guard let target = into.types[column.target], let name = into.typeNames[column.target] else { continue }

@@ -99,9 +99,19 @@ struct ExportPlanner {
             )
         }
         if into.isView { note(place, "the target \(into.sql) is not a table") }
-        if case .mark(let column) = definition.deletes, into.column(column) == nil {
+        checkMark(into)
+    }
+
+    private mutating func checkMark(_ into: RelationShape) {
+        guard case .mark(let column) = definition.deletes else { return }
+        let place = definition.destination.table.place
+        guard let type = into.types[column] else {
             let add = "ALTER TABLE \(into.sql) ADD COLUMN \(PGIdentifier.quote(column)) timestamptz;"
             note(place, "the target \(into.sql) has no column \"\(column)\" to mark deleted rows with", mend: add)
+            return
+        }
+        if ![16, 1082, 1114, 1184].contains(type.oid) {
+            note(place, "the column \"\(column)\" that marks deleted rows must be a boolean, a timestamp or a date")
         }
     }
 

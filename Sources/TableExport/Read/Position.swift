@@ -13,6 +13,9 @@ struct Position: Sendable, Equatable {
         self.id = id
     }
 
+    /// For people.
+    var text: String { [cursor, id].compactMap { $0 }.joined(separator: ", ") }
+
     /// The position that a watermark holds; nil when it holds none.
     init?(_ watermark: Watermark?, type: CursorType) {
         guard let watermark else { return nil }

@@ -16,11 +16,11 @@ struct ReadStatement: Sendable {
         "SELECT \(list.joined(separator: ", ")) FROM \(plan.sourceSQL) WHERE \(condition)\(skip)"
     }
 
-    private var skip: String { plan.skipSQL.map { " AND NOT coalesce((\($0)), false)" } ?? "" }
+    var skip: String { plan.skipSQL.map { " AND NOT coalesce((\($0)), false)" } ?? "" }
     private var extras: [String] {
         [plan.cursor, plan.id].compactMap { $0 }.filter(\.isExtra).map { "\($0.sql)::text" }
     }
-    private var orderSQL: String { [plan.cursor.sql, plan.id?.sql].compactMap { $0 }.joined(separator: ", ") }
+    var orderSQL: String { [plan.cursor.sql, plan.id?.sql].compactMap { $0 }.joined(separator: ", ") }
 
     /// Every row that has a cursor.
     var everything: String { "\(plan.cursor.sql) IS NOT NULL" }
@@ -36,6 +36,23 @@ struct ReadStatement: Sendable {
         }
         let comparison = plan.isPositionUnique ? ">" : ">="
         return "(\(plan.cursor.sql), \(id.sql)) \(comparison) (\(cursor), \(literal(value, id.typeSQL)))"
+    }
+
+    /// What lies before a position; only where positions are unique.
+    func before(_ position: Position) -> String { "(\(past(position))) IS NOT TRUE AND NOT (\(isAt(position)))" }
+
+    private func isAt(_ position: Position) -> String {
+        let columns = [(plan.cursor.sql, literal(position.cursor, plan.cursorType.sql))]
+            + zip([plan.id].compactMap { $0 }, [position.id].compactMap { $0 }).map { ($0.sql, literal($1, $0.typeSQL)) }
+        return columns.map { "\($0.0) = \($0.1)" }.joined(separator: " AND ")
+    }
+
+    /// Rows of these keys, as `BadRow.key` writes them.
+    func keys(_ keys: [String]) -> String {
+        let columns = plan.keyColumns.compactMap { name in plan.columns.first { $0.target == name } }
+        let key = columns.map { "(\($0.sql))::text" }.joined(separator: " || ',' || ")
+        return "(\(key)) IN (\(keys.map(PGIdentifier.quoteLiteral).joined(separator: ", ")))"
+            + " AND \(everything)"
     }
 
     /// What lies behind a position, within the lookback, and may have become visible since the last run.

@@ -59,6 +59,18 @@ struct SnapshotMark: Sendable, Equatable {
     }
 }
 
+extension SnapshotMark {
+    /// This mark, reaching as far back as `previous` while a transaction that was open then may still be.
+    ///
+    /// A role that may not see when others began relies on it: what is open over two runs is not forgotten.
+    func carrying(_ previous: SnapshotMark?) -> SnapshotMark {
+        guard let previous, let here = visible, let there = previous.visible, here.system == there.system,
+            here.xmin < there.xmax
+        else { return self }
+        return SnapshotMark(sinceMicros: min(sinceMicros, previous.sinceMicros), visible: visible)
+    }
+}
+
 /// How a run looks for what became visible behind its cursor.
 enum BackwardRead: Sendable, Equatable {
     /// No transaction can have written anything since: there is nothing to look for.

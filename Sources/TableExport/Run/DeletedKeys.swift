@@ -67,36 +67,28 @@ struct DeletedKeys {
         on connection: PGConnection
     ) async throws -> Result {
         let match = plan.keyColumns.map(PGIdentifier.quote).map { "k.\($0) = t.\($0)" }.joined(separator: " AND ")
-        let absent = "NOT EXISTS (SELECT 1 FROM \(Self.table) k WHERE \(match))"
+        // Rows that are marked already were judged when they were.
+        let present = plan.mark.map { "NOT (\($0.isMarked("t")))" } ?? "true"
+        let absent = "\(present) AND NOT EXISTS (SELECT 1 FROM \(Self.table) k WHERE \(match))"
         let row = try await connection.query(
-            "SELECT count(*), count(*) FILTER (WHERE \(absent)) FROM \(plan.targetSQL) t"
+            "SELECT count(*) FILTER (WHERE \(present)), count(*) FILTER (WHERE \(absent)) FROM \(plan.targetSQL) t"
         ).rows.first
         let (total, gone) = (try row?[0].int() ?? 0, try row?[1].int() ?? 0)
+        guard gone > 0 else { return Result() }
         try guardShare(gone, of: total, sourceKeys: sourceKeys)
-        var result = Result()
-        switch policy {
-        case .ignore: break
-        case .delete:
-            guard gone > 0 else { break }
-            let deleted = try await connection.query("DELETE FROM \(plan.targetSQL) t WHERE \(absent)").affectedRows
-            // The fence keeps other runs out, so what was counted is what goes unless somebody writes by hand.
-            guard deleted <= gone else {
-                throw TallyError(
-                    .proofFailed,
-                    during: "export.deletes",
-                    "\(deleted) rows went where \(gone) were counted"
-                )
-            }
-            result.deleted = deleted
-        case .mark(let column):
-            result.marked = try await mark(column, absent: absent, on: connection)
+        let sql = plan.mark.map { "UPDATE \(plan.targetSQL) t SET \($0.sql) = \($0.marked)" }
+        let affected = try await connection.query(
+            "\(sql ?? "DELETE FROM \(plan.targetSQL) t") WHERE \(absent)"
+        ).affectedRows
+        // The fence keeps other runs out, so what was counted is what goes unless somebody writes by hand.
+        guard affected <= gone else {
+            throw TallyError(.proofFailed, during: "export.deletes", "\(affected) rows went where \(gone) were counted")
         }
-        return result
+        return plan.mark == nil ? Result(deleted: affected) : Result(marked: affected)
     }
 
     /// INV-6: a short or empty read of the source never empties the target.
     private func guardShare(_ gone: Int, of total: Int, sourceKeys: Int) throws {
-        guard gone > 0 else { return }
         let percent = plan.definition.deletesPercentMax
         guard sourceKeys > 0, gone * 100 <= total * percent else {
             throw TallyError(
@@ -107,23 +99,5 @@ struct DeletedKeys {
                 remedy: "Nothing was removed. Look at the source first; raise deletesMaxPercent if this is meant."
             )
         }
-    }
-
-    /// Marks what is gone and takes the mark off what came back.
-    private func mark(_ column: String, absent: String, on connection: PGConnection) async throws -> Int {
-        let quoted = PGIdentifier.quote(column)
-        let isBoolean =
-            try await connection.query("SELECT \(quoted) FROM \(plan.targetSQL) WHERE false")
-            .columns.first?.oid == 16
-        let set = isBoolean ? "true" : "now()"
-        let isMarked = isBoolean ? "coalesce(\(quoted), false)" : "\(quoted) IS NOT NULL"
-        let marked = try await connection.query(
-            "UPDATE \(plan.targetSQL) t SET \(quoted) = \(set) WHERE NOT (\(isMarked)) AND \(absent)"
-        ).affectedRows
-        _ = try await connection.query(
-            "UPDATE \(plan.targetSQL) t SET \(quoted) = \(isBoolean ? "false" : "NULL") "
-                + "WHERE (\(isMarked)) AND NOT (\(absent))"
-        )
-        return marked
     }
 }

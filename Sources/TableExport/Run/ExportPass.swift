@@ -37,25 +37,28 @@ struct ExportPass {
     mutating func run() async throws -> RunSummary {
         let reading = try await reading()
         guard !context.options.dryRun else { return try await dryRun(reading) }
-        let isDirect = try await isDirect(reading)
+        let open = plan.setsAside ? try await context.deadLetters.openFingerprints(in: into) : [:]
         let writer = BatchWriter(
             plan: plan,
             context: context,
             connection: into,
             key: key,
             stored: stored,
-            isDirect: isDirect
+            isDirect: try await isDirect(reading),
+            openKeys: Set(open.keys)
         )
-        if !isDirect { try await into.execute(StageTable(plan: plan).createSQL) }
         var stream = ExportStream(plan: plan, from: from, batchRows: batchRows, transform: transform, writer: writer)
         if let behind = reading.behind {
             context.progress.stage("late rows")
-            try await stream.run(statement.copy(where: behind), mark: nil, isLate: true)
+            try await stream.run(behind, mark: nil, isLate: true)
             try await context.failpoint.reach("export.lateDone")
         }
+        // Letters that an operator wants tried again have lost their fingerprint.
+        let again = open.filter { $0.value.isEmpty }.keys.sorted()
+        if !again.isEmpty { try await stream.run(statement.keys(again), mark: nil, isLate: true) }
         context.progress.stage("rows")
         let last = try await stream.run(
-            statement.copy(where: reading.ahead),
+            reading.ahead,
             mark: reading.movesOn ? mark : nil,
             isLate: false
         )
@@ -67,7 +70,7 @@ struct ExportPass {
             try await ExportState.write(plan, compared: removed != nil, on: connection)
         }
         try await context.failpoint.reach("export.finished")
-        if !isDirect { try await into.execute(StageTable.dropSQL) }
+        try await stream.writer.dropStage()
         var report = ExportReport(plan: plan, tally: stream.writer.tally, backward: reading.backward, end: end ?? last)
         report.removed = removed
         report.isTakenOver = state.isTakenOver

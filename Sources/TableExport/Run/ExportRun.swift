@@ -55,7 +55,7 @@ struct ExportRun {
             state.isTakenOver = true
         }
         try await context.failpoint.reach("export.planned")
-        let mark = try await SourceSnapshot.open(from)
+        let mark = try await SourceSnapshot.open(from).carrying(SnapshotMark(state.watermark?.snapshot))
         try await context.failpoint.reach("export.snapshot")
         var pass = ExportPass(
             plan: plan,

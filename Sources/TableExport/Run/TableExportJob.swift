@@ -62,7 +62,9 @@ package struct TableExportJob: Job {
 
     package func run(_ context: RunContext) async throws -> RunSummary {
         context.progress.stage("wait")
+        context.progress.note(waiting: true)
         return try await slots.withSlot {
+            context.progress.note(waiting: false)
             var run = ExportRun(job: self, context: context)
             let started = ContinuousClock.now
             let summary = try await run.execute()

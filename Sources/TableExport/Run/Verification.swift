@@ -58,7 +58,10 @@ struct Verification {
             )
         }
         return try await into.withTransaction(isolation: .repeatableRead, readOnly: true) { connection in
-            try await connection.execute(SourceSnapshot.textSettings)
+            // This side waits while the source computes.
+            try await connection.execute(
+                "SET LOCAL idle_in_transaction_session_timeout = '15min'; \(SourceSnapshot.textSettings)"
+            )
             return try await compare(source, target)
         }
     }

@@ -15,14 +15,6 @@ struct ExportTally: Sendable, Equatable {
     var batches = 0
 }
 
-/// Rows from the source, in order, and whether they end a batch.
-struct SourceRows: Sendable {
-    var rows: PGCopyChunk
-    /// As they were read: what positions are taken from.
-    let last: PGCopyChunk
-    let endsBatch: Bool
-}
-
 /// Writes batches with the position that says they arrived, each in one fenced transaction (INV-1).
 struct BatchWriter {
     let plan: ExportPlan
@@ -33,6 +25,9 @@ struct BatchWriter {
     /// The position as the target holds it.
     private(set) var stored: Watermark?
     private(set) var tally = ExportTally()
+    private var hasStage = false
+    /// Keys of open dead letters: those that arrive are closed.
+    let openKeys: Set<String>
 
     init(
         plan: ExportPlan,
@@ -40,8 +35,10 @@ struct BatchWriter {
         connection: PGConnection,
         key: WatermarkKey,
         stored: Watermark?,
-        isDirect: Bool
+        isDirect: Bool,
+        openKeys: Set<String> = []
     ) {
+        self.openKeys = openKeys
         self.plan = plan
         self.context = context
         self.connection = connection
@@ -50,13 +47,14 @@ struct BatchWriter {
         self.isDirect = isDirect
     }
 
-    private var stage: StageTable { StageTable(plan: plan) }
+    var stage: StageTable { StageTable(plan: plan) }
 
-    private struct Written {
+    struct Written: Sendable {
         var sent = 0
         var written = 0
         var last: PGCopyChunk?
         var next: Watermark?
+        var letters: [DeadLetter] = []
     }
 
     /// Writes one batch beginning with `first`; more of it comes from `next`.
@@ -68,23 +66,94 @@ struct BatchWriter {
         next: () async throws -> SourceRows?
     ) async throws {
         try await context.failpoint.reach("export.beforeBatch")
-        let result = try await context.write(on: connection, durable: false) { connection in
-            var result = try await copy(first: first, next: next, on: connection)
-            try await context.failpoint.reach("export.staged")
-            if !isDirect { result.written = try await upsert(sent: result.sent, on: connection) }
-            if let mark, let last = result.last {
-                let position = try Position(lastOf: last, plan: plan)
-                let watermark = position.watermark(type: plan.cursorType, snapshot: mark)
-                try await Watermarks.advance(key, from: stored, to: watermark, in: connection)
-                result.next = watermark
+        try await makeStage()
+        let result = try await placed {
+            guard plan.setsAside else {
+                return try await transaction(mark) { connection in
+                    var result = try await copy(first: first, next: next, on: connection)
+                    try await context.failpoint.reach("export.staged")
+                    if !isDirect { result.written = try await upsert(sent: result.sent, on: connection) }
+                    return result
+                }
             }
+            let batch = try await Batch(first: first, next: next)
+            return try await transaction(mark) { try await self.write(batch, on: $0) }
+        }
+        note(result)
+    }
+
+    /// Sets aside a row that the source could not compute, and moves the position to it.
+    mutating func setAside(_ letter: DeadLetter, at position: Position, mark: SnapshotMark?) async throws {
+        let result = try await context.write(on: connection, durable: false) { connection in
+            try await context.deadLetters.record([letter], in: connection)
+            var result = Written(letters: [letter])
+            result.next = try await move(to: mark.map { _ in position }, mark, on: connection)
             return result
         }
+        tally.read += 1
+        note(result)
+    }
+
+    private func transaction(
+        _ mark: SnapshotMark?,
+        _ body: (PGConnection) async throws -> Written
+    ) async throws -> Written {
+        try await context.write(on: connection, durable: false) { connection in
+            var result = try await body(connection)
+            let position = try mark == nil ? nil : result.last.map { try Position(lastOf: $0, plan: plan) }
+            result.next = try await move(to: position, mark, on: connection)
+            return result
+        }
+    }
+
+    private func move(
+        to position: Position?,
+        _ mark: SnapshotMark?,
+        on connection: PGConnection
+    ) async throws -> Watermark? {
+        guard let position else { return nil }
+        let watermark = position.watermark(type: plan.cursorType, snapshot: mark)
+        try await Watermarks.advance(key, from: stored, to: watermark, in: connection)
+        return watermark
+    }
+
+    private mutating func note(_ result: Written) {
         if let moved = result.next { stored = moved }
         tally.batches += 1
         tally.written += result.written
         tally.unchanged += result.sent - result.written
+        tally.deadLetters += result.letters.count
         context.progress.add(written: result.written)
+    }
+
+    private mutating func makeStage() async throws {
+        guard !isDirect, !hasStage else { return }
+        try await connection.execute(stage.createSQL)
+        hasStage = true
+    }
+
+    mutating func dropStage() async throws {
+        guard hasStage else { return }
+        try await connection.execute(StageTable.dropSQL)
+        hasStage = false
+    }
+
+    /// Says where the rows stood that the target refused.
+    private func placed(_ body: () async throws -> Written) async throws -> Written {
+        do {
+            return try await body()
+        } catch let error as TallyError where error.isAboutData && !(isDirect && error.kind == .constraintViolated) {
+            let position = Position(stored, type: plan.cursorType)
+            let start = position.map { "behind the position (\($0.text))" } ?? "with the first row"
+            throw TallyError(
+                error.kind,
+                during: "export.write",
+                "\(error.summary), in the batch that begins \(start)",
+                remedy: "Mend the rows; the next run goes on from there. `onError: quarantine` sets such rows aside.",
+                detail: error.detail,
+                cause: error.serverError
+            )
+        }
     }
 
     private func copy(
@@ -108,7 +177,7 @@ struct BatchWriter {
         return result
     }
 
-    private func upsert(sent: Int, on connection: PGConnection) async throws -> Int {
+    func upsert(sent: Int, on connection: PGConnection) async throws -> Int {
         let affected = try await connection.query(stage.upsertSQL).affectedRows
         guard affected < sent else {
             try prove(affected == sent, "the server wrote \(affected) rows where \(sent) were staged")
@@ -119,7 +188,7 @@ struct BatchWriter {
         return affected
     }
 
-    private func prove(_ holds: Bool, _ otherwise: String) throws {
+    func prove(_ holds: Bool, _ otherwise: String) throws {
         guard !holds else { return }
         throw TallyError(
             .proofFailed,

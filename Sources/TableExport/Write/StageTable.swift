@@ -16,6 +16,8 @@ struct StageTable: Sendable {
             + "SELECT \(plan.targetColumnsSQL)\(extras) FROM \(plan.targetSQL) WITH NO DATA\(order)"
     }
 
+    /// Empties it inside a transaction.
+    static let emptySQL = "TRUNCATE \(name)"
     static let dropSQL = "DROP TABLE IF EXISTS \(name)"
 
     private var extraNames: [String] { (0..<plan.extraFields).map { "tallyman_position_\($0)" } }
@@ -39,13 +41,17 @@ struct StageTable: Sendable {
         let head =
             "INSERT INTO \(plan.targetSQL) AS t (\(plan.targetColumnsSQL))\(identity) \(selectSQL) "
             + "ON CONFLICT (\(plan.keySQL)) DO "
-        guard !changing.isEmpty else { return head + "NOTHING" }
-        let assignments = changing.map { "\($0) = excluded.\($0)" }.joined(separator: ", ")
+        guard !changing.isEmpty || plan.mark != nil else { return head + "NOTHING" }
+        let assignments = (changing.map { "\($0) = excluded.\($0)" } + unmark).joined(separator: ", ")
         let old = changing.map { "t.\($0)" }.joined(separator: ", ")
         let new = changing.map { "excluded.\($0)" }.joined(separator: ", ")
         return head + "UPDATE SET \(assignments) "
-            + "WHERE ROW(\(old))::record OPERATOR(pg_catalog.*<>) ROW(\(new))::record\(notOlderSQL)"
+            + "WHERE (ROW(\(old))::record OPERATOR(pg_catalog.*<>) ROW(\(new))::record\(orMarked))\(notOlderSQL)"
     }
+
+    /// A row that comes back is marked no more.
+    private var unmark: [String] { plan.mark.map { ["\($0.sql) = \($0.unmarked)"] } ?? [] }
+    private var orMarked: String { plan.mark.map { " OR \($0.isMarked("t"))" } ?? "" }
 
     /// Staged rows whose key is not in the target after the upsert: a trigger or rule swallowed them.
     var lostSQL: String {
