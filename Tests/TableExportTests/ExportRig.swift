@@ -43,12 +43,14 @@ struct ExportRig: Sendable {
     func job(
         _ yaml: String,
         transform: ExportTransform? = nil,
-        lookback: Lookback? = nil
+        lookback: Lookback? = nil,
+        source: PGPool? = nil,
+        target: PGPool? = nil
     ) throws -> TableExportJob {
         TableExportJob(
-            definition: try Self.definition(yaml, transforms: ["test"]),
-            source: source,
-            target: target,
+            definition: try Self.definition(yaml, transforms: ["test", "campaign"]),
+            source: source ?? self.source,
+            target: target ?? self.target,
             transform: transform,
             lookback: lookback,
             slots: ExportSlots(count: 2)
@@ -89,6 +91,21 @@ struct ExportRig: Sendable {
 
     @discardableResult
     func inTarget(_ sql: String) throws -> String { try server.psql(targetURL, sql) }
+
+    func inTargetQuietly(_ sql: String) { _ = try? server.psql(targetURL, sql) }
+
+    /// Both databases as another role sees them.
+    func asRole(_ role: String) -> (source: PGPool, target: PGPool) {
+        func pool(_ url: String) -> PGPool {
+            PGPool(PGSettings(url: Secret(url.replacing("//postgres@", with: "//\(role)@")), applicationName: "poor"))
+        }
+        return (pool(sourceURL), pool(targetURL))
+    }
+
+    /// Dead letters that are open: key and kind.
+    func letters() throws -> String {
+        try inTarget("SELECT key, kind FROM etl.dead_letters WHERE resolved_at IS NULL ORDER BY key")
+    }
 
     func close() async {
         await source.close()

@@ -4,8 +4,8 @@ import Runtime
 ///
 /// `since` is a time such that whatever this snapshot does not show yet carries, if it is stamped with the clock of its
 /// transaction, no older time: the start of the oldest transaction that was open, or the moment of the snapshot.
-struct SnapshotMark: Sendable, Equatable {
-    struct Visible: Sendable, Equatable {
+package struct SnapshotMark: Sendable, Equatable {
+    package struct Visible: Sendable, Equatable {
         /// System identifier, timeline and database: transaction ids mean nothing elsewhere.
         let system: String
         let timeline: String
@@ -15,7 +15,7 @@ struct SnapshotMark: Sendable, Equatable {
         let xmin: UInt64
         let xmax: UInt64
 
-        init?(system: String, timeline: String, database: String, text: String) {
+        package init?(system: String, timeline: String, database: String, text: String) {
             let parts = text.split(separator: ":", omittingEmptySubsequences: false)
             guard parts.count == 3, let xmin = UInt64(parts[0]), let xmax = UInt64(parts[1]), xmin <= xmax else {
                 return nil
@@ -26,23 +26,23 @@ struct SnapshotMark: Sendable, Equatable {
     }
 
     /// Microseconds since 2000-01-01 UTC.
-    let sinceMicros: Int64
+    package let sinceMicros: Int64
     /// nil where the server hides it.
-    let visible: Visible?
+    package let visible: Visible?
 
-    var text: String {
+    package var text: String {
         guard let visible else { return "since=\(sinceMicros)" }
         return "since=\(sinceMicros) system=\(visible.system) timeline=\(visible.timeline) "
             + "database=\(visible.database) snapshot=\(visible.text)"
     }
 
-    init(sinceMicros: Int64, visible: Visible?) {
+    package init(sinceMicros: Int64, visible: Visible?) {
         self.sinceMicros = sinceMicros
         self.visible = visible
     }
 
     /// nil for a text that no run of ours wrote.
-    init?(_ text: String?) {
+    package init?(_ text: String?) {
         let pairs = (text ?? "").split(separator: " ").map { $0.split(separator: "=", maxSplits: 1).map(String.init) }
         guard pairs.allSatisfy({ $0.count == 2 }) else { return nil }
         let parts = Dictionary(pairs.map { ($0[0], $0[1]) }, uniquingKeysWith: { first, _ in first })
@@ -63,7 +63,7 @@ extension SnapshotMark {
     /// This mark, reaching as far back as `previous` while a transaction that was open then may still be.
     ///
     /// A role that may not see when others began relies on it: what is open over two runs is not forgotten.
-    func carrying(_ previous: SnapshotMark?) -> SnapshotMark {
+    package func carrying(_ previous: SnapshotMark?) -> SnapshotMark {
         guard let previous, let here = visible, let there = previous.visible, here.system == there.system,
             here.xmin < there.xmax
         else { return self }
@@ -72,7 +72,7 @@ extension SnapshotMark {
 }
 
 /// How a run looks for what became visible behind its cursor.
-enum BackwardRead: Sendable, Equatable {
+package enum BackwardRead: Sendable, Equatable {
     /// No transaction can have written anything since: there is nothing to look for.
     case nothing
     /// Rows written by transactions from this id on.
@@ -84,7 +84,7 @@ enum BackwardRead: Sendable, Equatable {
     ///
     /// The comparison is with the snapshot's horizon, not with its list: a subtransaction has an id of its own, which
     /// that list does not hold while its parent is in progress.
-    static func decide(
+    package static func decide(
         previous: SnapshotMark?,
         now: SnapshotMark,
         lookback: Lookback,
