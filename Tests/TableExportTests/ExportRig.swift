@@ -102,6 +102,9 @@ struct ExportRig: Sendable {
         return (pool(sourceURL), pool(targetURL))
     }
 
+    /// Rows read past the position. Behind it, other transactions of a busy server decide how much is read again.
+    static func fresh(_ summary: RunSummary) -> Int { (summary.counts["read"] ?? 0) - (summary.counts["late"] ?? 0) }
+
     /// Dead letters that are open: key and kind.
     func letters() throws -> String {
         try inTarget("SELECT key, kind FROM etl.dead_letters WHERE resolved_at IS NULL ORDER BY key")

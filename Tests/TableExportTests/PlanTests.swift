@@ -145,7 +145,8 @@ import Testing
     @Test func theMendingSQLMends() async throws {
         let rig = try await ExportRig(
             source: Self.source,
-            target: Self.target + "ALTER TABLE analytics_raw.event DROP COLUMN amount, DROP COLUMN kind, ALTER big TYPE int"
+            target: Self.target
+                + "ALTER TABLE analytics_raw.event DROP COLUMN amount, DROP COLUMN kind, ALTER big TYPE int"
         )
         try rig.inSource("INSERT INTO event VALUES (1, 'a', 1, 1, now(), now(), '(1,2)')")
         let job = try rig.job(Self.yaml)

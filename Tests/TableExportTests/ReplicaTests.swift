@@ -19,7 +19,10 @@ import Testing
             """
         )
         let replica = try RestartablePostgres(replicaOf: primary)
-        let rig = try await ExportRig(source: "SELECT 1", target: "CREATE TABLE analytics_raw.t (id int PRIMARY KEY, name text, at timestamptz)")
+        let rig = try await ExportRig(
+            source: "SELECT 1",
+            target: "CREATE TABLE analytics_raw.t (id int PRIMARY KEY, name text, at timestamptz)"
+        )
         let pool = PGPool(PGSettings(url: Secret(replica.url), applicationName: "test", readOnly: true))
         let job = try rig.job(SyncTests.yaml, source: pool)
         #expect(try await rig.run(job).counts["written"] == 100)

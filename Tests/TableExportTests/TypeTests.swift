@@ -11,39 +11,56 @@ import Testing
     static let builtIn: [(String, String, [String])] = [
         ("smallints", "smallint", ["-32768", "32767"]), ("ints", "integer", ["-2147483648", "2147483647"]),
         ("bigints", "bigint", ["-9223372036854775808", "9223372036854775807"]),
-        ("numerics", "numeric", [
-            "'NaN'", "'Infinity'", "'-Infinity'", "0.00", "1.10", "-1e-1000", "repeat('9', 3000)::numeric",
-            "123456789012345678901234567890.123456789012345678901234567890",
-        ]),
+        (
+            "numerics", "numeric",
+            [
+                "'NaN'", "'Infinity'", "'-Infinity'", "0.00", "1.10", "-1e-1000", "repeat('9', 3000)::numeric",
+                "123456789012345678901234567890.123456789012345678901234567890",
+            ]
+        ),
         ("prices", "numeric(12,2)", ["9999999999.99", "-0.01"]),
         ("reals", "real", ["'NaN'", "'-Infinity'", "3.4028235e38", "1e-45", "'-0'"]),
         ("doubles", "double precision", ["'NaN'", "'Infinity'", "0.1", "5e-324", "1.7976931348623157e308", "'-0'"]),
         ("monies", "money", ["'92233720368547758.07'", "'-12.34'"]),
-        ("texts", "text", ["''", "E'tab\\tline\\nback\\\\slash\\r\\x01'", "'\\N'", "'\\.'", "'Zażółć 🦀 ʼn'", "'NULL'"]),
+        (
+            "texts", "text",
+            ["''", "E'tab\\tline\\nback\\\\slash\\r\\x01'", "'\\N'", "'\\.'", "'Zażółć 🦀 ʼn'", "'NULL'"]
+        ),
         ("varchars", "varchar(7)", ["'seven77'", "' pad '"]), ("chars", "char(5)", ["'ab'", "'     '"]),
         ("names", "name", ["'a name'"]), ("bytes", "\"char\"", ["'x'"]),
         ("byteas", "bytea", ["''", "decode('00ff5c0a0d09275c4e', 'hex')"]), ("booleans", "boolean", ["true", "false"]),
-        ("dates", "date", ["'infinity'", "'-infinity'", "'4713-01-01 BC'", "'5874897-12-31'", "'2026-02-29'::date - 1"]
-            .map { $0.replacing("'2026-02-29'::date - 1", with: "'2024-02-29'") }),
+        (
+            "dates", "date",
+            ["'infinity'", "'-infinity'", "'4713-01-01 BC'", "'5874897-12-31'", "'2026-02-29'::date - 1"]
+                .map { $0.replacing("'2026-02-29'::date - 1", with: "'2024-02-29'") }
+        ),
         ("times", "time", ["'24:00'", "'23:59:59.999999'"]), ("timetzs", "timetz", ["'12:34:56.789+05:45'"]),
-        ("timestamps", "timestamp", ["'infinity'", "'-infinity'", "'0044-03-15 BC'", "'294276-12-31 23:59:59.999999'"]),
+        (
+            "timestamps", "timestamp",
+            ["'infinity'", "'-infinity'", "'0044-03-15 BC'", "'294276-12-31 23:59:59.999999'"]
+        ),
         ("timestamptzs", "timestamptz", ["'infinity'", "'-infinity'", "'2026-03-29 01:30:00.123456+02'"]),
         ("intervals", "interval", ["'1 year -2 days +03:04:05.678901'", "'-178000000 years'"]),
         ("uuids", "uuid", ["'00000000-0000-0000-0000-000000000000'", "gen_random_uuid()"]),
-        ("inets", "inet", ["'192.168.0.1/24'", "'::ffff:1.2.3.4'"]), ("cidrs", "cidr", ["'10.0.0.0/8'", "'2001:db8::/32'"]),
+        ("inets", "inet", ["'192.168.0.1/24'", "'::ffff:1.2.3.4'"]),
+        ("cidrs", "cidr", ["'10.0.0.0/8'", "'2001:db8::/32'"]),
         ("macs", "macaddr", ["'08:00:2b:01:02:03'"]), ("mac8s", "macaddr8", ["'08:00:2b:01:02:03:04:05'"]),
         ("bits", "bit(5)", ["B'10101'"]), ("varbits", "varbit", ["B''", "B'1011'"]),
         ("vectors", "tsvector", ["'a:1A fat:2 cat''s:3'"]), ("queries", "tsquery", ["'fat & (rat | !cat:*)'"]),
-        ("jsons", "json", ["'{\"b\": 1,  \"a\": [1, null]}'"]), ("jsonbs", "jsonb", ["'{\"b\": 1.00, \"a\": \"\\u00e9\"}'", "'null'"]),
+        ("jsons", "json", ["'{\"b\": 1,  \"a\": [1, null]}'"]),
+        ("jsonbs", "jsonb", ["'{\"b\": 1.00, \"a\": \"\\u00e9\"}'", "'null'"]),
         ("paths", "jsonpath", ["'$.a[*] ? (@ > 3)'"]), ("xmls", "xml", ["'<a b=\"1\">x &amp; y</a>'"]),
-        ("points", "point", ["'(1.5,-2)'"]), ("lines", "line", ["'{1,2,3}'"]), ("segments", "lseg", ["'[(0,0),(1,1)]'"]),
+        ("points", "point", ["'(1.5,-2)'"]), ("lines", "line", ["'{1,2,3}'"]),
+        ("segments", "lseg", ["'[(0,0),(1,1)]'"]),
         ("boxes", "box", ["'(1,1),(0,0)'"]), ("polygons", "polygon", ["'((0,0),(1,0),(1,1))'"]),
         ("circles", "circle", ["'<(1,1),5>'"]),
         ("ranges", "int4range", ["'empty'", "'[1,10)'", "'(,5]'"]), ("numranges", "numrange", ["'[1.10,2.200]'"]),
-        ("spans", "tstzrange", ["'[2026-01-01 00:00+00,infinity]'"]), ("multis", "datemultirange", ["'{[2026-01-01,2026-02-01)}'"]),
+        ("spans", "tstzrange", ["'[2026-01-01 00:00+00,infinity]'"]),
+        ("multis", "datemultirange", ["'{[2026-01-01,2026-02-01)}'"]),
         ("oids", "oid", ["4294967295"]), ("lsns", "pg_lsn", ["'16/B374D848'"]),
         ("arrays", "int[]", ["'{}'", "'{1,NULL,3}'", "'[0:1][2:3]={{1,2},{3,4}}'"]),
-        ("textarrays", "text[]", ["ARRAY['a,b', 'NULL', NULL, '', 'q\"uote']"]), ("stamps", "timestamptz[]", ["ARRAY[now()]"]),
+        ("textarrays", "text[]", ["ARRAY['a,b', 'NULL', NULL, '', 'q\"uote']"]),
+        ("stamps", "timestamptz[]", ["ARRAY[now()]"]),
     ]
 
     static let userSQL = """
@@ -156,7 +173,7 @@ import Testing
             try rig.inSource("SET timezone = 'UTC'; INSERT INTO t VALUES (\(index), '\(value)')")
             let summary = try await rig.run(try rig.job(Self.yaml, lookback: .seconds(0)))
             #expect(summary.counts["written"] == 1)
-            #expect(summary.counts["read"] == 1, "\(value) is neither read again nor passed over")
+            #expect(ExportRig.fresh(summary) == 1, "\(value) is neither read again nor passed over")
         }
         await rig.close()
     }

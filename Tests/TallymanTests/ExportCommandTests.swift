@@ -150,7 +150,8 @@ import Testing
         let text = "-- migrate:up\n\(up)\n-- migrate:down\nALTER TABLE analytics_raw.stat_event DROP COLUMN widget;\n"
         try Data(text.utf8).write(to: folder.appending(path: name))
         let second = "29991231235959_index.sql"
-        let concurrent = "-- migrate:up transaction:false\nCREATE INDEX CONCURRENTLY widgets ON analytics_raw.stat_event (widget)\n"
+        let concurrent =
+            "-- migrate:up transaction:false\nCREATE INDEX CONCURRENTLY widgets ON analytics_raw.stat_event (widget)\n"
             + "-- migrate:down transaction:false\nDROP INDEX CONCURRENTLY analytics_raw.widgets\n"
         try Data(concurrent.utf8).write(to: folder.appending(path: second))
         // What dbmate applied counts as applied.
@@ -158,8 +159,10 @@ import Testing
             shop.analytics,
             "CREATE TABLE schema_migrations (version varchar(128) PRIMARY KEY)"
         )
-        #expect(try shop.run(["migrate", "status", "--json"]).output.contains("analytics\\/\(name.dropLast(4))")
-            || shop.run(["migrate", "status"]).output.contains("[ ] analytics/\(name.dropLast(4))"))
+        #expect(
+            try shop.run(["migrate", "status", "--json"]).output.contains("analytics\\/\(name.dropLast(4))")
+                || shop.run(["migrate", "status"]).output.contains("[ ] analytics/\(name.dropLast(4))")
+        )
         #expect(try shop.run(["migrate", "up"]).status == 0)
         let versions = try shop.postgres.psql(shop.analytics, "SELECT version FROM schema_migrations ORDER BY 1")
         #expect(versions == "\(name.prefix(14))\n29991231235959\n")

@@ -111,7 +111,9 @@ struct ColumnMapping {
         let isListed = definition.source.columns != nil || transform.rename[column.text] != nil
         if definition.drift == .add, !isListed {
             additions.append(alter)
-            notices.append("column \"\(name)\" is new in the source and is added on the target; rows exported before get it with --full")
+            notices.append(
+                "column \"\(name)\" is new in the source and is added on the target; rows exported before get it with --full"
+            )
         } else if remembered != nil, !isListed {
             notices.append("column \"\(name)\" is new in the source and not on the target; it is not exported")
         } else {

@@ -43,7 +43,8 @@ struct BadRowSearch: Sendable {
 
     private func isComputable(_ condition: String, _ rows: Int) async throws -> Bool {
         let list = plan.columns.map(\.sql).joined(separator: ", ")
-        let sql = "SELECT count(*) FROM \(inner(condition, limit: rows)) "
+        let sql =
+            "SELECT count(*) FROM \(inner(condition, limit: rows)) "
             + "WHERE pg_column_size(ROW(\(list))) >= 0\(statement.skip)"
         return try await tried { _ = try await connection.query(sql) }
     }

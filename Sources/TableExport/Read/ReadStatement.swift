@@ -5,8 +5,11 @@ struct ReadStatement: Sendable {
     let plan: ExportPlan
 
     /// The rows of `condition` in the order of the position, as COPY sends them.
+    ///
+    /// Each value has a name of ours: ORDER BY would take an expression that is called like the cursor for the cursor.
     func copy(where condition: String) -> String {
-        "COPY (\(select(plan.columns.map(\.sql) + extras, where: condition)) ORDER BY \(orderSQL)) "
+        let list = (plan.columns.map(\.sql) + extras).enumerated().map { "\($1) AS tallyman_\($0)" }
+        return "COPY (\(select(list, where: condition)) ORDER BY \(orderSQL)) "
             + "TO STDOUT (FORMAT \(plan.format.rawValue))"
     }
 
@@ -42,8 +45,11 @@ struct ReadStatement: Sendable {
     func before(_ position: Position) -> String { "(\(past(position))) IS NOT TRUE AND NOT (\(isAt(position)))" }
 
     private func isAt(_ position: Position) -> String {
-        let columns = [(plan.cursor.sql, literal(position.cursor, plan.cursorType.sql))]
-            + zip([plan.id].compactMap { $0 }, [position.id].compactMap { $0 }).map { ($0.sql, literal($1, $0.typeSQL)) }
+        let columns =
+            [(plan.cursor.sql, literal(position.cursor, plan.cursorType.sql))]
+            + zip([plan.id].compactMap { $0 }, [position.id].compactMap { $0 }).map {
+                ($0.sql, literal($1, $0.typeSQL))
+            }
         return columns.map { "\($0.0) = \($0.1)" }.joined(separator: " AND ")
     }
 

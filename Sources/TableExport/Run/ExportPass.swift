@@ -17,6 +17,8 @@ struct ExportPass {
     let key: WatermarkKey
     let transform: ExportTransform?
     let mayBeDirect: Bool
+    /// What was said before the target was altered.
+    let notices: [String]
 
     private var statement: ReadStatement { ReadStatement(plan: plan) }
     private var position: Position? { Position(state.watermark, type: plan.cursorType) }
@@ -72,6 +74,7 @@ struct ExportPass {
         try await context.failpoint.reach("export.finished")
         try await stream.writer.dropStage()
         var report = ExportReport(plan: plan, tally: stream.writer.tally, backward: reading.backward, end: end ?? last)
+        report.notices += notices
         report.removed = removed
         report.isTakenOver = state.isTakenOver
         report.withoutCursor = try await rowsWithoutCursor()

@@ -10,6 +10,7 @@ struct ExportReport {
     let end: Position?
     var removed: DeletedKeys.Result?
     var verified: Verification.Result?
+    var notices: [String]
     var withoutCursor = 0
     var isTakenOver = false
     var isDryRun = false
@@ -22,6 +23,7 @@ struct ExportReport {
         self.tally = tally
         self.backward = backward
         self.end = end
+        notices = plan.notices
     }
 
     var summary: RunSummary {
@@ -48,7 +50,7 @@ struct ExportReport {
     }
 
     private var details: JSONValue {
-        var notices = plan.notices
+        var notices = notices
         if withoutCursor > 0 {
             let count =
                 withoutCursor > Self.withoutCursorMax ? "more than \(Self.withoutCursorMax)" : "\(withoutCursor)"

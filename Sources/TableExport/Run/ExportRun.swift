@@ -42,8 +42,10 @@ struct ExportRun {
         let isFull = context.options.full == true
         var state = try await ExportState.read(job.definition, key: job.watermarkKey, on: into)
         var plan = try await job.plan(from, into, remembered: isFull ? nil : state.columns)
+        var notices: [String] = []
         if !plan.additions.isEmpty, !context.options.dryRun {
             let additions = plan.additions
+            notices = plan.notices
             try await context.write(on: into, durable: true) { connection in
                 for addition in additions { try await connection.execute(addition) }
             }
@@ -69,7 +71,8 @@ struct ExportRun {
                 ?? ExportDefinition.batchDefault,
             key: job.watermarkKey,
             transform: job.transform,
-            mayBeDirect: mayBeDirect
+            mayBeDirect: mayBeDirect,
+            notices: notices
         )
         let summary = try await pass.run()
         try await from.rollback()
