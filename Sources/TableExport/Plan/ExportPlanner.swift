@@ -20,7 +20,7 @@ struct ExportPlanner {
         let from = try await relation(source, isSource: true)
         let into = try await relation(target, isSource: false)
         guard let from, let into else { throw problems.error() }
-        checkSource(from, role: try await role(source))
+        try await checkSource(from, source)
         try await checkRights(into, target)
         var mapping = ColumnMapping(definition: definition, source: from, target: into, remembered: remembered)
         problems += mapping.map()
@@ -115,13 +115,13 @@ struct ExportPlanner {
         }
     }
 
-    private mutating func checkSource(_ from: RelationShape, role: String) {
+    private mutating func checkSource(_ from: RelationShape, _ source: PGConnection) async throws {
         if !from.privileges.contains("SELECT") {
             problems.append(
                 ExportProblem(
                     definition.source.table.place,
                     "the role lacks SELECT on the source \(from.sql)",
-                    mend: "GRANT SELECT ON \(from.sql) TO \(role);",
+                    mend: "GRANT SELECT ON \(from.sql) TO \(try await role(source));",
                     kind: .permissionDenied
                 )
             )

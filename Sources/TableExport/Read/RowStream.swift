@@ -36,10 +36,9 @@ struct RowStream: Sendable {
 
     /// Reads to the end, or to the first row that cannot be had.
     func read(_ sql: String, into channel: BoundedChannel<SourceRows>) async throws -> ReadFailure? {
-        // An error would take the snapshot away with the transaction.
-        try await connection.execute("SAVEPOINT \(Self.savepoint)")
         do {
-            try await connection.copyOutStart(sql, format: plan.format)
+            // An error would take the snapshot away with the transaction.
+            try await connection.copyOutStart("SAVEPOINT \(Self.savepoint); \(sql)", format: plan.format)
             return try await rows(into: channel)
         } catch let error as TallyError where error.isAboutData {
             return .server(error)

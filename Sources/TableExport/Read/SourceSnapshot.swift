@@ -28,8 +28,10 @@ enum SourceSnapshot {
             throw TallyError(.sourceUnreachable, during: "export.snapshot", "the source did not tell the time")
         }
         let moment = PGMicros.of(try row[0].date())
-        try await connection.begin(readOnly: true, isolation: .repeatableRead)
-        try await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '15min'; \(textSettings)")
+        try await connection.execute(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+                + "SET LOCAL idle_in_transaction_session_timeout = '15min'; \(textSettings)"
+        )
         let function = connection.serverVersion >= 130_000 ? "pg_current_snapshot" : "txid_current_snapshot"
         let snapshot = try await connection.query("SELECT \(function)()::text").rows.first?[0].string()
         guard let identity, let snapshot else { return SnapshotMark(sinceMicros: moment, visible: nil) }
