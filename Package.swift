@@ -55,6 +55,7 @@ let package = Package(
         ),
         .target(name: "Postgres", dependencies: ["CLibPQ", "Runtime", "Telemetry", log], swiftSettings: house),
         .target(name: "Mongo", dependencies: ["CLibMongoC", "Runtime", "Telemetry", log], swiftSettings: house),
+        .target(name: "ConfigFile", dependencies: ["Runtime", yams], swiftSettings: safe),
         .target(name: "HTTPClient", dependencies: ["Runtime"], swiftSettings: safe),
         .target(
             name: "Engine",
@@ -64,12 +65,14 @@ let package = Package(
         ),
         .target(
             name: "ProductSync",
-            dependencies: ["Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log, metrics, yams, crypto],
+            dependencies: [
+                "ConfigFile", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log, metrics, yams, crypto,
+            ],
             swiftSettings: safe
         ),
         .target(
             name: "TableExport",
-            dependencies: ["Engine", "Postgres", "Runtime", "Telemetry", log, metrics, yams],
+            dependencies: ["ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log, metrics, yams],
             resources: [.embedInCode("Migrations")],
             swiftSettings: safe
         ),
@@ -84,8 +87,8 @@ let package = Package(
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Mongo", "Postgres", "ProductSync", "Runtime",
-                "TableExport", "Telemetry", log, metrics, lifecycle, jwt,
+                "API", "ConfigFile", "Cron", "Engine", "HTTPServer", "HTTPWire", "Mongo", "Postgres", "ProductSync",
+                "Runtime", "TableExport", "Telemetry", log, metrics, lifecycle, jwt, yams,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -101,6 +104,7 @@ let package = Package(
         ),
         tests("HTTPClientTests", ["HTTPClient", "Runtime"]),
         tests("RuntimeTests", ["Runtime"]),
+        tests("ConfigFileTests", ["ConfigFile", "Runtime", yams]),
         tests("CronTests", ["Cron"]),
         tests("HTTPWireTests", ["HTTPWire", httpTypes]),
         tests(
@@ -112,7 +116,7 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", "Runtime", log, metrics]),
         tests("EngineTests", ["Engine", "Cron", "Postgres", "Runtime", "Telemetry", log]),
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
-        tests("TableExportTests", ["TableExport", "Engine", "Postgres", "Runtime", "Telemetry", log]),
+        tests("TableExportTests", ["TableExport", "ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log]),
         tests("APITests", ["API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
         tests("TallymanTests", ["Tallyman", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),

@@ -1,26 +1,4 @@
-/// Where something stands in a definition file, as errors name it.
-package struct FilePlace: Sendable, Equatable, CustomStringConvertible {
-    package let file: String
-    package let line: Int
-
-    package init(file: String, line: Int) {
-        self.file = file
-        self.line = line
-    }
-
-    package var description: String { "\(file):\(line)" }
-}
-
-/// A text of a definition file and where it stands.
-package struct Placed: Sendable, Equatable {
-    package let text: String
-    package let place: FilePlace
-
-    package init(_ text: String, _ place: FilePlace) {
-        self.text = text
-        self.place = place
-    }
-}
+package import ConfigFile
 
 /// How far behind the cursor a run looks for rows that became visible since.
 package enum Lookback: Sendable, Equatable {

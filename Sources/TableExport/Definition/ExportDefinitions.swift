@@ -1,3 +1,4 @@
+import ConfigFile
 import Foundation
 import Runtime
 import Yams
@@ -25,7 +26,7 @@ package enum ExportDefinitions {
         file: String,
         transforms: Set<String> = []
     ) throws -> [ExportDefinition] {
-        let walk = YAMLWalk(file: file)
+        let walk = YAMLWalk(file: file, during: "export.definitions")
         guard let root = try walk.root(yaml) else { return [] }
         let top = try walk.members(root, allowed: ["exports"])
         guard let list = top["exports"] else { throw walk.error(root, "\"exports\" is missing") }

@@ -1,3 +1,4 @@
+import ConfigFile
 import Postgres
 
 /// A column that the target shall get, before types were looked at.

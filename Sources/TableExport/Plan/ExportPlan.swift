@@ -1,3 +1,4 @@
+package import ConfigFile
 import Postgres
 import Runtime
 

@@ -1,3 +1,4 @@
+import ConfigFile
 import Postgres
 import Runtime
 

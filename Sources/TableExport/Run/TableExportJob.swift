@@ -1,3 +1,4 @@
+import ConfigFile
 package import Engine
 import Logging
 package import Postgres

@@ -1,4 +1,5 @@
 import API
+import ConfigFile
 import Cron
 import Engine
 import Postgres
@@ -95,12 +96,12 @@ extension TableExportFeature {
     private static func readDefinitions(_ reader: inout SettingsReader) -> [Scheduled]? {
         do {
             let known = Set(ExportTransforms.all.keys)
-            let folder = reader.string(.configDir) ?? folderDefault
+            let folder = reader.string(.configFolder) ?? folderDefault
             return try ExportDefinitions.read(folder: folder, transforms: known).map { definition in
                 Scheduled(definition: definition, schedule: try definition.schedule.map(expression))
             }
         } catch {
-            reader.refuse(.configDir, TallyError.wrapping(error, during: "settings").summary)
+            reader.refuse(.configFolder, TallyError.wrapping(error, during: "settings").summary)
             return nil
         }
     }
