@@ -1,3 +1,4 @@
+import ConfigFile
 import Runtime
 import TableExport
 import Testing
