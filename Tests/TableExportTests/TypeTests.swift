@@ -141,7 +141,8 @@ import Testing
     @Test func widerTypesAreReachedWithoutLoss() async throws {
         let rig = try await ExportRig(
             source: """
-                CREATE TABLE t (id int PRIMARY KEY, at date NOT NULL, n int, f real, j json, v varchar(3), d date, i int);
+                CREATE TABLE t (id int PRIMARY KEY, at date NOT NULL, n int, f real, j json, v varchar(3), d date,
+                    i int);
                 CREATE INDEX ON t (at, id);
                 INSERT INTO t VALUES (1, '2026-01-02', 7, 1.5, '{"a": 1}', 'abc', '2026-01-02', 12)
                 """,

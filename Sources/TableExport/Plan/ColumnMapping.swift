@@ -113,7 +113,8 @@ struct ColumnMapping {
         if definition.drift == .add, !isListed {
             additions.append(alter)
             notices.append(
-                "column \"\(name)\" is new in the source and is added on the target; rows exported before get it with --full"
+                "column \"\(name)\" is new in the source and is added on the target; "
+                    + "rows exported before get it with --full"
             )
         } else if remembered != nil, !isListed {
             notices.append("column \"\(name)\" is new in the source and not on the target; it is not exported")
