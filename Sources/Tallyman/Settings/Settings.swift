@@ -37,6 +37,7 @@ struct Settings: Sendable {
     let configFolder: String
     let runs: RunSettings
     let retention: RetentionPolicy
+    let alerts: Alerting
     let migrateOnStart: Bool
     let log: Log
 }
@@ -60,6 +61,7 @@ extension Settings {
             days: reader.int(.historyDays, in: 1...3_660, default: 90),
             runsPerJob: reader.int(.historyRunsPerJob, in: 10...1_000_000, default: 10_000)
         )
+        let alerts = readAlerts(&reader)
         let migrate = reader.bool(.migrateOnStart, default: false)
         try reader.finish()
         guard let state, let access, let schedule else { throw SettingsInvalid(problems: []) }
@@ -72,6 +74,7 @@ extension Settings {
             configFolder: folder,
             runs: runs,
             retention: retention,
+            alerts: alerts,
             migrateOnStart: migrate,
             log: log
         )
