@@ -77,6 +77,11 @@ let package = Package(
             swiftSettings: safe
         ),
         .target(
+            name: "Alerts",
+            dependencies: ["Engine", "HTTPClient", "Postgres", "Runtime", "Telemetry", log, metrics, crypto],
+            swiftSettings: safe
+        ),
+        .target(
             name: "API",
             dependencies: [
                 "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
@@ -87,8 +92,8 @@ let package = Package(
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "ConfigFile", "Cron", "Engine", "HTTPServer", "HTTPWire", "Mongo", "Postgres", "ProductSync",
-                "Runtime", "TableExport", "Telemetry", log, metrics, lifecycle, jwt, yams,
+                "API", "Alerts", "ConfigFile", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Mongo", "Postgres",
+                "ProductSync", "Runtime", "TableExport", "Telemetry", log, metrics, lifecycle, jwt, yams,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -104,6 +109,7 @@ let package = Package(
         ),
         tests("HTTPClientTests", ["HTTPClient", "Runtime"]),
         tests("RuntimeTests", ["Runtime"]),
+        tests("AlertsTests", ["Alerts", "Engine", "HTTPClient", "Postgres", "Runtime", log, crypto]),
         tests("ConfigFileTests", ["ConfigFile", "Runtime", yams]),
         tests("CronTests", ["Cron"]),
         tests("HTTPWireTests", ["HTTPWire", httpTypes]),

@@ -10,7 +10,7 @@ enum ExportMetric {
         }
         for kind in ["missing", "stale", "extra"] {
             guard let rows = summary.counts[kind] else { continue }
-            Gauge(label: "etl_drift_rows", dimensions: [("job", job.rawValue), ("kind", kind)]).record(rows)
+            Gauge(label: "etl_drift_rows", dimensions: [("source", job.rawValue), ("kind", kind)]).record(rows)
         }
     }
 }

@@ -68,25 +68,24 @@ package struct TableExportJob: Job {
             context.progress.note(waiting: false)
             var run = ExportRun(job: self, context: context)
             let started = ContinuousClock.now
-            let summary = try await run.execute()
+            let summary = try await run.execute().lasting(started.duration(to: .now))
             ExportMetric.record(
                 summary,
                 job: name,
                 table: definition.destination.table.text,
                 dryRun: context.options.dryRun
             )
-            let elapsed = started.duration(to: .now).components
-            let millis = elapsed.seconds * 1_000 + elapsed.attoseconds / 1_000_000_000_000_000
-            context.logger.event(
-                .info,
-                "table export ended",
-                [
-                    .job: name.rawValue, .rowCount: "\(summary.counts["written"] ?? 0)",
-                    .count: "\(summary.counts["read"] ?? 0)", .durationMS: "\(millis)", .runID: "\(context.runID)",
-                ]
-            )
+            context.logger.event(.info, "table export ended", logged(summary, context))
             return summary
         }
+    }
+
+    private func logged(_ summary: RunSummary, _ context: RunContext) -> [LogKey: String] {
+        [
+            .job: name.rawValue, .runID: "\(context.runID)", .count: "\(summary.counts["read"] ?? 0)",
+            .rowCount: "\(summary.counts["written"] ?? 0)", .unchanged: "\(summary.counts["unchanged"] ?? 0)",
+            .durationMS: "\(summary.counts["durationMS"] ?? 0)", .position: summary.details["cursor"]?.string ?? "",
+        ]
     }
 
     /// Compiles the definition against both catalogs as they are now, and writes nothing; what its run would say.
@@ -106,5 +105,15 @@ package struct TableExportJob: Job {
     func plan(_ from: PGConnection, _ into: PGConnection, remembered: [String: String]?) async throws -> ExportPlan {
         var planner = ExportPlanner(definition: definition, lookback: lookback, remembered: remembered)
         return try await planner.plan(source: from, target: into)
+    }
+}
+
+extension RunSummary {
+    /// With how long the run took among its counts, where reports to people look.
+    fileprivate func lasting(_ duration: Duration) -> RunSummary {
+        let parts = duration.components
+        var counts = counts
+        counts["durationMS"] = Int(parts.seconds * 1_000 + parts.attoseconds / 1_000_000_000_000_000)
+        return RunSummary(counts: counts, details: details, deadLetters: deadLetters, proof: proof)
     }
 }

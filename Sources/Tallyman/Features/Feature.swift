@@ -26,6 +26,8 @@ struct Feature: Sendable {
     let schedules: [ScheduleDefinition]
     /// The environment variables that give expressions, by job: where one is set, `jobs.yaml` does not change it.
     let cronVariables: [JobName: SettingName]
+    /// Jobs of which people want to read every run's figures, where alerts are on.
+    let reportedJobs: [JobName]
     /// The databases it writes; the engine's tables are made in each.
     let databases: [FeatureDatabase]
     /// Questions to what it depends on, by the name `/health` shows.
@@ -48,6 +50,7 @@ struct Feature: Sendable {
         jobs: [any Job],
         schedules: [ScheduleDefinition],
         cronVariables: [JobName: SettingName] = [:],
+        reportedJobs: [JobName] = [],
         databases: [FeatureDatabase],
         probes: [NamedProbe] = [],
         examine: @escaping @Sendable () async -> [Doctor.Finding] = { [] },
@@ -61,6 +64,7 @@ struct Feature: Sendable {
         self.jobs = jobs
         self.schedules = schedules
         self.cronVariables = cronVariables
+        self.reportedJobs = reportedJobs
         self.databases = databases
         self.probes = probes
         self.examine = examine

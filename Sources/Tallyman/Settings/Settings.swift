@@ -37,6 +37,7 @@ struct Settings: Sendable {
     let configFolder: String
     let runs: RunSettings
     let retention: RetentionPolicy
+    let alerts: Alerting
     let migrateOnStart: Bool
     /// Where an operator's own migrations stand.
     let migrationsFolder: String
@@ -62,6 +63,7 @@ extension Settings {
             days: reader.int(.historyDays, in: 1...3_660, default: 90),
             runsPerJob: reader.int(.historyRunsPerJob, in: 10...1_000_000, default: 10_000)
         )
+        let alerts = readAlerts(&reader)
         let migrate = reader.bool(.migrateOnStart, default: false)
         try reader.finish()
         guard let state, let access, let schedule else { throw SettingsInvalid(problems: []) }
@@ -74,6 +76,7 @@ extension Settings {
             configFolder: folder,
             runs: runs,
             retention: retention,
+            alerts: alerts,
             migrateOnStart: migrate,
             migrationsFolder: reader.string(.migrationsDir) ?? "migrations",
             log: log

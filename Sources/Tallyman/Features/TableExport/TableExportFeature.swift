@@ -52,6 +52,7 @@ struct TableExportFeature: FeatureSettings {
                     ScheduleDefinition(job: job.name, expression: $0, timeZone: shared.schedule.zone)
                 }
             },
+            reportedJobs: jobs.map(\.name),
             databases: [
                 FeatureDatabase(role: "analytics", pool: target, migrations: try TableExportMigrations.migrations())
             ],
