@@ -242,7 +242,8 @@ import Testing
         let failpoint = Failpoint { name in
             guard name == "export.beforeBatch" else { return }
             let sql = try rig.inSource(
-                "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY (SELECT%'"
+                "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%COPY (SELECT%' "
+                    + "AND pid <> pg_backend_pid()"
             )
             seen.withLock { $0 = sql }
         }
