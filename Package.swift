@@ -72,7 +72,7 @@ let package = Package(
             dependencies: [
                 "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
             ],
-            resources: [.embedInCode("OpenAPI")],
+            resources: [.embedInCode("OpenAPI"), .embedInCode("Console")],
             swiftSettings: safe
         ),
         .executableTarget(

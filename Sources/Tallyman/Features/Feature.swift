@@ -34,6 +34,8 @@ struct Feature: Sendable {
     let grants: [String]
     /// Counts and sizes of both sides for `/stats`; nil where the feature has none.
     let stats: (@Sendable () async throws -> JSONValue)?
+    /// Shows one record of its job on both sides; nil where the feature cannot.
+    let difference: DifferenceReader?
     /// Pools of MongoDB clients by the name their gauges carry.
     let mongoPools: [(name: String, pool: MongoPool)]
     /// Ends every session that is not one of `databases`.
@@ -48,6 +50,7 @@ struct Feature: Sendable {
         examine: @escaping @Sendable () async -> [Doctor.Finding] = { [] },
         grants: [String] = [],
         stats: (@Sendable () async throws -> JSONValue)? = nil,
+        difference: DifferenceReader? = nil,
         mongoPools: [(name: String, pool: MongoPool)] = [],
         close: @escaping @Sendable () async -> Void = {}
     ) {
@@ -59,6 +62,7 @@ struct Feature: Sendable {
         self.examine = examine
         self.grants = grants
         self.stats = stats
+        self.difference = difference
         self.mongoPools = mongoPools
         self.close = close
     }

@@ -86,7 +86,8 @@ final class Graph: Sendable {
             stats: features.lazy.compactMap(\.stats).first,
             info: ServiceInfo(version: ProcessSetup.version, startedAt: startedAt, memory: { MachineMemory.use() }),
             metricsText: { scrape.page() },
-            isDraining: { draining?.isSet ?? false }
+            isDraining: { draining?.isSet ?? false },
+            differences: features.compactMap(\.difference)
         )
     }
 
