@@ -15,7 +15,7 @@ struct ImportTable {
         Row(
             module: "Tallyman",
             mayImport: [
-                "API", "ProductSync", "Engine", "HTTPServer", "HTTPWire", "Cron", "Postgres", "Mongo", "Telemetry",
+                "API", "ProductSync", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Cron", "Postgres", "Mongo", "Telemetry",
                 "Runtime",
             ]
         ),

@@ -101,6 +101,9 @@ function actButton(label, scope, press, properties = {}) {
   }, label, !allowed && el("span", { class: "needs" }, scope));
 }
 
+// A cell of a table that becomes a card where it is narrow; there its label stands beside it.
+const cell = (label, className, ...content) => el("td", { "data-label": label, class: className }, el("div", {}, content));
+
 function heading(title, ...more) {
   return el("div", { class: "heading" }, el("h1", { id: "title" }, title), ...more);
 }

@@ -74,7 +74,7 @@ function refreshAll() {
   if (refreshing) { refreshAgain = true; return; }
   refreshing = Promise.all([loadOverview(), loadView()]).finally(() => {
     refreshing = null;
-    if (refreshAgain) { refreshAgain = false; setTimeout(refreshAll, 500); }
+    if (refreshAgain) { refreshAgain = false; refreshAll(); }
   });
 }
 const reload = () => { render(); loadView(); };
@@ -85,6 +85,8 @@ feed.listeners.add((run) => {
   const hasEnded = !isActive(run.state) && (!before || isActive(before.state));
   if (hasEnded) announce(`${jobTitle(run.job)}${run.dryRun ? " (dry run)" : ""}: ${STATES[run.state]?.word.toLowerCase() ?? run.state}.`);
   if (hasEnded || !before) refreshAll();
+  // The daemon makes an overview for all who ask, and keeps it most of a second: this one is newer than the end.
+  if (hasEnded) setTimeout(refreshAll, 1200);
   render();
 });
 
@@ -142,6 +144,7 @@ function changeToken() {
   store.runs.clear();
   Object.assign(operate, { watermarks: null, letters: null });
   Object.assign(timeline, { answer: null, runs: null });
+  Object.assign(overview, { answer: null, pointed: null });
   Object.assign(runView, { log: null, letters: [], values: new Map() });
   session.asks = { reason: "" };
   feed.stop();
@@ -175,7 +178,7 @@ function begin() {
 window.addEventListener("hashchange", () => {
   if (!readRoute()) return;
   render();
-  loadView();
+  refreshAll();
   document.getElementById("view").focus({ preventScroll: true });
   scrollTo(0, 0);
 });

@@ -53,13 +53,12 @@ const watermarks = {
     const marks = operate.watermarks;
     if (!marks) return [head, ...waiting(this.error)];
     if (!marks.length) return [head, empty("No position is kept yet.", "The first run of a job that reads changes (marketplaces, retail, exports) writes one. The product sync compares everything and needs none.")];
-    const cell = (label, ...content) => el("td", { "data-label": label }, content);
     return [head, el("section", { class: "panel", "data-key": "marks", "aria-label": "Watermarks" }, el("div", { class: "scroll" }, el("table", { class: "cards" },
       el("thead", {}, el("tr", {}, ["Source and table", "Account", "Database", "Position", "Moved", ""].map((name) => el("th", { scope: "col" }, name || el("span", { class: "visually-hidden" }, "Actions"))))),
       el("tbody", {}, marks.map((mark) => {
         const key = [mark.database, mark.source, mark.table, mark.accountId, mark.scope].join("/");
-        return el("tr", { "data-key": key }, el("th", { scope: "row" }, data(mark.source), " / ", data(mark.table), mark.scope && [" · ", data(mark.scope)]), cell("Account", data(mark.accountId)),
-          cell("Database", data(mark.database)), cell("Position", positionWords(mark)), cell("Moved", time(mark.updatedAt, { relative: true })),
+        return el("tr", { "data-key": key }, el("th", { scope: "row" }, data(mark.source), " / ", data(mark.table), mark.scope && [" · ", data(mark.scope)]), cell("Account", null, data(mark.accountId)),
+          cell("Database", null, data(mark.database)), cell("Position", null, positionWords(mark)), cell("Moved", null, time(mark.updatedAt, { relative: true })),
           el("td", { class: "act" }, actButton("Move back…", "etl:admin", () => moveWatermark(mark), { "aria-label": `Move back ${mark.source} ${mark.table}`, "data-act": "move-back" })));
       })))))];
   },
@@ -96,7 +95,6 @@ const deadLetters = {
 };
 
 function letterTable(letters) {
-  const cell = (label, className, ...content) => el("td", { "data-label": label, class: className }, content);
   return el("div", { class: "scroll" }, el("table", { class: "cards" }, el("thead", {}, el("tr", {}, ["Key", "Reason", "Times", "First and last seen", "Run", ""].map((name) =>
     el("th", { scope: "col", class: name === "Times" ? "figure-cell" : null }, name || el("span", { class: "visually-hidden" }, "Actions"))))),
   el("tbody", {}, letters.map((letter) => el("tr", { "data-key": letter.id }, el("th", { scope: "row" }, data(letter.key, "id"), el("span", { class: "under muted" }, jobTitle(letter.job))),

@@ -5,9 +5,20 @@ const overview = {
   render() {
     const all = store.overview;
     if (!all) return waiting(store.overviewError);
-    return [el("h1", { class: "visually-hidden", id: "title" }, "Overview"), verdict(all), strip(all), running(all), jobTable(all)];
+    return [el("h1", { class: "visually-hidden", id: "title" }, "Overview"), verdict(all), strip(all), running(all), jobTable(all), lastDay(this)];
   },
+  every: 20000,
+  hours: 24,
+  answer: null,
+  pointed: null,
+  async load() { this.answer = await api.timeline(this.hours); },
 };
+
+function lastDay(view) {
+  if (!view.answer?.spans.length) return null;
+  return el("section", { class: "panel", "aria-labelledby": "day-title", "data-key": "day" },
+    el("div", { class: "heading" }, el("h2", { id: "day-title" }, "Last day"), el("a", { href: "#/timeline" }, "More, and over time")), barsOf(view));
+}
 
 function waiting(error) {
   return [error ? failure(error) : el("p", { class: "loading" }, "Reading the ledger…")];
@@ -77,7 +88,6 @@ function progressBar(run) {
 
 function jobTable(all) {
   if (!all.jobs.length) return empty("No job is configured.", "Set PRODUCT_SERVICE_MONGODB_URL and CART_DB_URL, then start the daemon again.");
-  const cell = (label, className, ...content) => el("td", { "data-label": label, class: className }, content);
   return el("section", { class: "panel", "aria-labelledby": "jobs-title", "data-key": "jobs" }, el("h2", { id: "jobs-title" }, "Jobs"),
     el("div", { class: "scroll" }, el("table", { class: "cards jobs" },
       el("thead", {}, el("tr", {}, ["Job", "State", "Last proved", "Next fire", "Drift", "Lag", "Dead letters", ""].map((name) =>
@@ -95,7 +105,7 @@ function jobTable(all) {
           cell("Drift", null, driftFigures(job.drift)),
           cell("Lag", "figure-cell", job.lagSeconds === null ? "–" : duration(job.lagSeconds)),
           cell("Dead letters", "figure-cell", job.openDeadLetters ? el("a", { href: `#/dead-letters?job=${encodeURIComponent(job.job)}` }, number(job.openDeadLetters)) : number(job.openDeadLetters)),
-          cell("", "act", job.options.includes("dryRun") ? actButton("Dry run", "etl:write", () => dryRun(job.job), { "aria-label": `Dry run of ${jobTitle(job.job)}`, "data-act": `dry-${job.job}` })
+          el("td", { class: "act" }, job.options.includes("dryRun") ? actButton("Dry run", "etl:write", () => dryRun(job.job), { "aria-label": `Dry run of ${jobTitle(job.job)}`, "data-act": `dry-${job.job}` })
             : actButton("Run…", "etl:write", () => runWithoutPreview(job.job), { "aria-label": `Run ${jobTitle(job.job)}` })));
       })))));
 }

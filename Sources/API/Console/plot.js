@@ -51,11 +51,11 @@ const SEVERITY = ["succeeded", "skipped", "queued", "running", "cancelled", "par
 const worstState = (states) => Object.keys(states).reduce((worst, state) =>
   (SEVERITY.indexOf(state) > SEVERITY.indexOf(worst) ? state : worst), "succeeded");
 
-const LANE = 46;
+const LANE = 54;
 const BAR = 18;
 
 // `spans` by job, `point(span)` when one is pointed at or focused.
-function timelinePlot({ lanes, from, to, width, pointed, point }) {
+function timelinePlot({ lanes, from, to, width, pointed, isPointed, point }) {
   const left = 1, right = width - 1;
   const height = lanes.length * LANE + 30;
   const x = scale(from, to, left, right);
@@ -64,7 +64,7 @@ function timelinePlot({ lanes, from, to, width, pointed, point }) {
     return svg("g", { class: "lane", "data-key": job },
       svg("text", { class: "lane-name", x: left, y: index * LANE + 13 }, jobTitle(job)),
       svg("line", { class: "lane-line", x1: left, x2: right, y1: base, y2: base }),
-      spans.map((span) => bar(span, x, right, base, index, span.key === pointed, point)));
+      spans.map((span) => bar(span, x, right, base, index, span.key === pointed, isPointed, point)));
   });
   return svg("svg", { class: "plot timeline", viewBox: `0 0 ${width} ${height}`, width, height, role: "group",
     "aria-label": "Runs by job; arrow keys move from bar to bar", onkeydown: moveAlongBars },
@@ -73,7 +73,8 @@ function timelinePlot({ lanes, from, to, width, pointed, point }) {
     drawn, timeAxis(x, from, to, left, right, height - 26));
 }
 
-function bar(span, x, right, base, lane, isPointed, point) {
+// Exactly one bar is in the order of the Tab key; it is marked once it is pointed at.
+function bar(span, x, right, base, lane, isFirst, isPointed, point) {
   const start = Math.max(0, x(span.began));
   const width = Math.max(3.5, Math.min(right, x(span.ended)) - start);
   const worst = worstState(span.states);
@@ -85,8 +86,8 @@ function bar(span, x, right, base, lane, isPointed, point) {
     segments.push(svg("rect", { class: state, x: start, y, width, height: Math.min(tall, base - y), rx: 1.500 }));
   }
   return svg("a", { href: `#/run/${span.runId}`, "data-key": span.key, "data-lane": lane, "data-at": span.began,
-    class: `bar${span.dryRuns === span.runs ? " dry" : ""}${isPointed ? " pointed" : ""}`,
-    tabindex: isPointed ? 0 : -1, "aria-label": spanWords(span),
+    class: `bar${span.dryRuns === span.runs ? " dry" : ""}${isFirst && isPointed ? " pointed" : ""}`,
+    tabindex: isFirst ? 0 : -1, "aria-label": spanWords(span),
     onpointerenter: () => point(span), onfocus: () => point(span) },
     svg("rect", { class: "reach", x: start - 2, y: base - BAR - 10, width: width + 4, height: BAR + 12 }), segments,
     MARKS[worst] && svg("path", { class: `mark ${worst}`, d: MARKS[worst], transform: `translate(${start + width / 2} ${base - BAR - 6})` }));
@@ -140,10 +141,7 @@ function linePlot({ title, unit, series, from, to, width, format = (value) => co
   const x = scale(from, to, left, right), y = scale(0, ticks.at(-1), bottom, top);
   const last = series.map((one) => `${one.name ? `${one.name} ` : ""}${format(one.points.at(-1)?.y ?? 0)}`).join(", ");
   return el("figure", { class: "figure", "data-key": title },
-    el("figcaption", {}, el("span", { class: "figure-title" }, title), el("span", { class: "muted" }, unit),
-      series.length > 1 && el("span", { class: "legend" }, series.map((one, index) => el("span", { class: `series s${index}` },
-        svg("svg", { width: 26, height: 10, viewBox: "-13 -5 26 10", "aria-hidden": "true" },
-          svg("line", { x1: -13, x2: 13, y1: 0, y2: 0 }), svg("path", { d: DOTS[index] })), one.name)))),
+    el("figcaption", {}, el("span", { class: "figure-title" }, title), el("span", { class: "muted" }, unit)),
     svg("svg", { class: "plot lines", viewBox: `0 0 ${width} ${height}`, width, height, role: "img",
       "aria-label": `${title} in ${unit}: ${plural(points.length, "point")}, newest ${last}` },
       svg("g", { class: "grid" }, ticks.map((tick) => svg("line", { x1: left, x2: right, y1: y(tick), y2: y(tick) }))),
@@ -154,6 +152,9 @@ function linePlot({ title, unit, series, from, to, width, format = (value) => co
         svg("polyline", { points: one.points.map((point) => `${round(x(point.at))},${round(y(point.y))}`).join(" ") }),
         one.points.map((point) => svg("path", { d: DOTS[index], transform: `translate(${round(x(point.at))} ${round(y(point.y))})` },
           svg("title", {}, `${localTime(point.at * 1000)}: ${one.name ? `${one.name} ` : ""}${format(point.y)} ${unit}`)))))),
+    series.length > 1 && el("p", { class: "legend" }, series.map((one, index) => el("span", { class: `series s${index}` },
+      svg("svg", { width: 26, height: 10, viewBox: "-13 -5 26 10", "aria-hidden": "true" },
+        svg("line", { x1: -13, x2: 13, y1: 0, y2: 0 }), svg("path", { d: DOTS[index] })), one.name))),
     el("details", { class: "as-table" }, el("summary", {}, "As a table"), pointTable(series, unit, format)));
 }
 

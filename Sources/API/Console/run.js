@@ -85,7 +85,7 @@ function preview(view, run) {
       staleRows.length < counts.staleProducts && el("span", { class: "muted" }, ` (the first ${staleRows.length})`)),
     el("div", { class: "scroll" }, el("table", { class: "cards" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Key"), el("th", { scope: "col" }, "Columns that differ"), el("th", { scope: "col" }, "Values"))),
       el("tbody", {}, staleRows.map((row) => el("tr", { "data-key": row.id }, el("th", { scope: "row" }, data(row.id, "id")),
-        el("td", { "data-label": "Columns" }, row.columns.map((column) => [el("code", {}, data(column)), " "])), el("td", { "data-label": "Values" }, valuesCell(view, row.id)))))))));
+        cell("Columns", null, row.columns.map((column) => [el("code", {}, data(column)), " "])), cell("Values", null, valuesCell(view, row.id)))))))));
 }
 
 // Values of rows are personal: asked for one at a time, by those who may, and dropped when the view is left.

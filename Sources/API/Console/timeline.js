@@ -34,22 +34,29 @@ const timeline = {
         onclick: () => { this.hours = Number(hours); this.answer = null; this.pointed = null; reload(); } }, name)));
     const head = heading("Timeline", chooser);
     if (!this.answer) return [head, ...waiting(this.error)];
-    const from = secondsOf(this.answer.from), to = Math.max(secondsOf(this.answer.to), nowSeconds());
-    const spans = this.answer.spans.map((span) => ({ ...span, key: `${span.job} ${span.from}`, began: secondsOf(span.from), ended: secondsOf(span.to) }));
-    const jobs = [...new Set(spans.map((span) => span.job))].sort();
+    const { from, to, spans, jobs } = spansOf(this.answer);
     if (!jobs.length) return [head, empty("Nothing ran in this time.", "Start a dry run from the ", el("a", { href: "#/" }, "overview"),
       ", or wait for the next fire: ", el("a", { href: "#/schedules" }, "schedules"), "."), runTable(this)];
-    const lanes = jobs.map((job) => ({ job, spans: spans.filter((span) => span.job === job) }));
-    const pointed = spans.find((span) => span.key === this.pointed);
-    const first = pointed?.key ?? lanes[0].spans.at(-1)?.key;
-    const point = (span) => { if (this.pointed !== span.key) { this.pointed = span.key; render(); } };
-    return [head,
-      el("section", { class: "panel", "aria-label": "Runs", "data-key": "bars" }, legend(),
-        timelinePlot({ lanes, from, to, width: plotWidth(), pointed: first, point }),
-        el("p", { class: "figures", role: "status" }, pointed ? data(spanWords(pointed)) : el("span", { class: "muted" }, "Point at a bar, or move with the arrow keys, for its figures; Enter opens the run."))),
+    return [head, el("section", { class: "panel", "aria-label": "Runs", "data-key": "bars" }, barsOf(this)),
       plots(this, spans, jobs, from, to), runTable(this)];
   },
 };
+
+function spansOf(answer) {
+  const spans = answer.spans.map((span) => ({ ...span, key: `${span.job} ${span.from}`, began: secondsOf(span.from), ended: secondsOf(span.to) }));
+  return { spans, from: secondsOf(answer.from), to: Math.max(secondsOf(answer.to), nowSeconds()), jobs: [...new Set(spans.map((span) => span.job))].sort() };
+}
+
+// The bars of a view's answer, their legend, and the figures of the one that is pointed at.
+function barsOf(view) {
+  const { spans, from, to, jobs } = spansOf(view.answer);
+  const lanes = jobs.map((job) => ({ job, spans: spans.filter((span) => span.job === job) }));
+  const pointed = spans.find((span) => span.key === view.pointed);
+  const point = (span) => { if (view.pointed !== span.key) { view.pointed = span.key; render(); } };
+  return [legend(), timelinePlot({ lanes, from, to, width: plotWidth(), pointed: pointed?.key ?? lanes[0].spans.at(-1)?.key, isPointed: Boolean(pointed), point }),
+    el("p", { class: "figures", role: "status" }, pointed ? data(spanWords(pointed))
+      : el("span", { class: "muted" }, "Point at a bar, or move with the arrow keys, for its figures; Enter opens the run."))];
+}
 
 const mergeRuns = (fresh, old) => [...fresh, ...old.filter((run) => !fresh.some((other) => other.runId === run.runId))]
   .map((run) => store.runs.get(run.runId) ?? run);
@@ -80,7 +87,6 @@ function plots(view, spans, jobs, from, to) {
 
 function runTable(view) {
   const runs = (view.runs?.runs ?? []).map((run) => store.runs.get(run.runId) ?? run);
-  const cell = (label, className, ...content) => el("td", { "data-label": label, class: className }, content);
   return el("section", { class: "panel", "aria-labelledby": "runs-title", "data-key": "runs" }, el("h2", { id: "runs-title" }, "Runs, newest first"),
     runs.length === 0 ? empty("No run yet.", "A dry run from the ", el("a", { href: "#/" }, "overview"), " is the first step: it compares and writes nothing.")
       : el("div", { class: "scroll" }, el("table", { class: "cards" }, el("thead", {}, el("tr", {}, ["Run", "Job", "State", "Began", "Took", "Written", "Asked for by"].map((name) =>

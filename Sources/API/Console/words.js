@@ -59,9 +59,10 @@ function until(instant) {
   const seconds = secondsOf(instant) - nowSeconds();
   if (seconds <= 0) return "now";
   if (seconds < 90) return `in ${Math.round(seconds)} s`;
-  if (seconds < 5400) return `in ${Math.round(seconds / 60)} min`;
-  if (seconds < 129600) return `in ${Math.round(seconds / 3600)} h`;
-  return `in ${Math.round(seconds / 86400)} days`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `in ${minutes} min`;
+  if (minutes < 1440) return `in ${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
+  return `in ${plural(Math.round(seconds / 86400), "day")}`;
 }
 
 // 10:32:05 here, with the day unless it is today.

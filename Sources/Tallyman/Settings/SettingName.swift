@@ -35,6 +35,7 @@ enum SettingName: String, CaseIterable, Sendable {
     case syncVerify = "SYNC_VERIFY"
     case syncMapping = "SYNC_MAPPING"
     case migrateOnStart = "MIGRATE_ON_START"
+    case token = "TALLYMAN_TOKEN"
     case appEnv = "APP_ENV"
     case nodeEnv = "NODE_ENV"
     case logLevel = "LOG_LEVEL"

@@ -219,7 +219,7 @@ def markup():
         page.note_requests()
         assert not any(key in url or "evil" in url for _, url in page.requests), "a key or a value stands in a URL"
         page.click(".values button")
-        assert page.count(".values") == 0
+        wait_for("hidden again", lambda: page.count(".values") == 0)
         error = '{"kind": "unknown", "stage": "<b>sync</b>", "summary": ' + quoted(MARKUP) + ', "remedy": "<i>do</i>"}'
         shop.psql("UPDATE etl.runs SET state = 'failed', error = $t$" + error + "$t$, summary = NULL, requested_by = $t$"
                   + MARKUP + "$t$ WHERE NOT dry_run")
@@ -251,8 +251,7 @@ def tabs():
     with Shop() as shop, Page(shop.start()) as page:
         page.open().sees("Nothing is proved yet")
         for _ in range(3):
-            page.driver.switch_to.new_window("window")
-            page.open().sees("Nothing is proved yet")
+            page.new_window().open().sees("Nothing is proved yet")
         assert shop.get("/api/etl/overview")["watchers"] <= 1, "each tab has a stream of its own"
         shop.run("sync")
         for handle in page.driver.window_handles:
@@ -336,7 +335,6 @@ def paint():
         with Page(shop) as page:
             times = []
             for _ in range(5):
-                page.driver.get("about:blank")
                 page.open().find("#sentence")
                 times.append(wait_for("the mark", lambda: page.script(
                     "return performance.getEntriesByName('tallyman.sentence')[0]?.startTime")))

@@ -67,9 +67,9 @@ class Page:
         self.driver.set_script_timeout(60)
         self.shop = shop
         self.requests = []
-        self.command("Page.addScriptToEvaluateOnNewDocument", source=KEEP_REPORTS)
-        self.command("Emulation.setTimezoneOverride", timezoneId=zone)
-        self.look(width, height, scheme)
+        self.shape = (width, height, scheme)
+        self.zone = zone
+        self.prepare()
 
     def __enter__(self):
         return self
@@ -80,6 +80,17 @@ class Page:
             print("--- its console\n" + "\n".join(entry["message"] for entry in self.driver.get_log("browser"))[:3000])
         self.driver.quit()
 
+    def prepare(self):
+        """What each window is told before its first page."""
+        self.command("Page.addScriptToEvaluateOnNewDocument", source=KEEP_REPORTS)
+        self.command("Emulation.setTimezoneOverride", timezoneId=self.zone)
+        self.look(*self.shape)
+
+    def new_window(self):
+        self.driver.switch_to.new_window("window")
+        self.prepare()
+        return self
+
     def command(self, name, **parameters):
         return self.driver.execute_cdp_cmd(name, parameters)
 
@@ -89,6 +100,8 @@ class Page:
             {"name": "prefers-color-scheme", "value": scheme}, {"name": "prefers-reduced-motion", "value": "reduce"}])
 
     def open(self, hash_path="#/"):
+        """Loads the page anew, also when only what is behind the # differs."""
+        self.driver.get("about:blank")
         self.driver.get(f"{self.shop.origin}/{hash_path}")
         return self
 
