@@ -18,6 +18,9 @@ final class SharedAnswer<Key: Hashable & Sendable>: Sendable {
     private let freshFor: Duration
     private let entries = Mutex<[Key: Entry]>([:])
 
+    /// Keys kept now.
+    var count: Int { entries.withLock { $0.count } }
+
     init(freshFor: Duration) { self.freshFor = freshFor }
 
     func value(_ key: Key, _ make: () async throws -> JSONValue) async throws -> JSONValue {

@@ -383,7 +383,55 @@ def screens():
             page.check_clean()
 
 
-SCENARIOS = [sync, schedule, watermark, letters, tokens, restart, ledger, markup, tabs, crowd, keyboard, paint, screens]
+def readme():
+    """The pictures of the README show the page as it is: they carry a digest of its sources, renewed with UPDATE_GOLDEN=1."""
+    images = {scheme: os.path.join(ROOT, f"docs/images/console-{scheme}.png") for scheme in ["light", "dark"]}
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        settings = {"SYNC_CRON_SCHEDULE": "*/30 * * * *", "HEALTH_CHECK_CRON_SCHEDULE": "*/5 * * * *", "TIMEZONE": "Europe/Berlin"}
+        with Shop(products=4_000, **settings) as shop:
+            shop.psql(history(47, 24) + history(190, 24, job="health_check", failing=97, seed=0.2))
+            shop.psql("UPDATE etl.runs SET summary = NULL WHERE job = 'health_check'")
+            shop.run("sync")
+            with Page(shop.start(), height=800) as page:
+                for scheme, path in images.items():
+                    page.look(1280, 800, scheme)
+                    page.open().sees("Nothing is wrong").sees("Last day").find(".bar")
+                    page.screenshot(path)
+                    label(path, digest())
+                page.check_clean()
+    for path in images.values():
+        assert os.path.getsize(path) < 300_000, f"{path} is large"
+        with open(path, "rb") as file:
+            assert digest().encode() in file.read(4096), f"{path} shows an older page; renew it with UPDATE_GOLDEN=1"
+
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../../.."))
+
+
+def digest():
+    """Of every file the page is made of."""
+    import hashlib
+    folder = os.path.join(ROOT, "Sources/API/Console")
+    whole = hashlib.sha256()
+    for name in sorted(os.listdir(folder)):
+        with open(os.path.join(folder, name), "rb") as file:
+            whole.update(name.encode() + file.read())
+    return whole.hexdigest()
+
+
+def label(path, text):
+    """Writes a tEXt chunk behind the header of a PNG (its specification, 11.3.4.3)."""
+    import struct
+    import zlib
+    with open(path, "rb") as file:
+        image = file.read()
+    body = b"tEXt" + b"Page-Digest\0" + text.encode()
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    with open(path, "wb") as file:
+        file.write(image[:33] + chunk + image[33:])
+
+
+SCENARIOS = [sync, schedule, watermark, letters, tokens, restart, ledger, markup, tabs, crowd, keyboard, paint, screens, readme]
 
 
 def main():
