@@ -119,7 +119,7 @@ let package = Package(
         tests("CrashTests", ["Engine", "Mongo", "Postgres", "ProductSync", "Runtime", "Tallyman", log]),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["Tallyman", "MongoStandIn", "TestKit"],
+            dependencies: ["Tallyman", "TestKit"],
             exclude: ["Browser"],
             swiftSettings: house
         ),

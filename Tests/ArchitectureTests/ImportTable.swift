@@ -15,7 +15,8 @@ struct ImportTable {
         Row(
             module: "Tallyman",
             mayImport: [
-                "API", "ProductSync", "ConfigFile", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Cron", "Postgres",
+                "API", "ProductSync", "ConfigFile", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Cron",
+                "Postgres",
                 "Mongo", "Telemetry",
                 "Runtime",
             ]

@@ -24,7 +24,10 @@ import Yams
         #expect(services.keys.sorted() == ["grafana", "mongodb", "postgres", "prometheus", "tallyman"])
         for (name, service) in services {
             let image = try #require(service["image"]?.string, "\(name) names no image")
-            let tag = try #require(image.split(separator: ":").dropFirst().first.map(String.init), "\(image) has no tag")
+            let tag = try #require(
+                image.split(separator: ":").dropFirst().first.map(String.init),
+                "\(image) has no tag"
+            )
             #expect(tag.contains(/^v?\d+\.\d+\.\d+|^15\.\d+/), "\(image) is not pinned to a release")
             for port in service["ports"]?.array().compactMap(\.string) ?? [] {
                 #expect(port.hasPrefix("127.0.0.1:"), "\(name) answers beyond this machine: \(port)")
@@ -61,7 +64,10 @@ import Yams
             let names = needed?.mapping?.compactMap(\.key.string) ?? needed?.array().compactMap(\.string) ?? []
             for other in names { #expect(services[other] != nil, "\(name) waits for \(other)") }
             for other in needed?.mapping?.compactMap(\.key.string) ?? [] {
-                #expect(services[other]?["healthcheck"] != nil, "\(name) waits for \(other), which never says it is well")
+                #expect(
+                    services[other]?["healthcheck"] != nil,
+                    "\(name) waits for \(other), which never says it is well"
+                )
             }
         }
     }
@@ -72,12 +78,16 @@ import Yams
         #expect(scrapes["rule_files"]?[0]?.string == "rules.yml")
         let source = try Self.yaml("grafana/provisioning/datasources/prometheus.yaml")["datasources"]?[0]
         #expect(source?["url"]?.string == "http://prometheus:9090")
-        let folder = try Self.yaml("grafana/provisioning/dashboards/tallyman.yaml")["providers"]?[0]?["options"]?["path"]
+        let folder = try Self.yaml("grafana/provisioning/dashboards/tallyman.yaml")["providers"]?[0]?["options"]?[
+            "path"
+        ]
         let mounts = try Self.services()["grafana"]?["volumes"]?.array().compactMap(\.string) ?? []
         #expect(mounts.contains("./grafana/dashboards:\(folder?.string ?? "?"):ro"))
         let uid = try #require(source?["uid"]?.string)
         let dashboard = try Self.text("grafana/dashboards/tallyman.json")
-        for match in dashboard.matches(of: /"type": "prometheus",\s*"uid": "([^"]+)"/) { #expect(match.output.1 == uid) }
+        for match in dashboard.matches(of: /"type": "prometheus",\s*"uid": "([^"]+)"/) {
+            #expect(match.output.1 == uid)
+        }
     }
 
     /// A rule or a panel over a metric that nobody writes would never speak.

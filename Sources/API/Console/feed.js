@@ -12,6 +12,9 @@ const feed = {
   listeners: new Set(),
   control: null,
   channel: null,
+  // This tab has the lock; its stream is open.
+  holds: false,
+  isOpen: false,
 
   start() {
     if (this.control || session.asks || document.hidden) return;
@@ -43,7 +46,9 @@ const feed = {
     this.channel.onmessage = ({ data: message }) => {
       if (message.run) this.tell(message.run);
       if (message.status) this.become(message.status);
+      if (message.hello && this.holds) this.channel.postMessage({ status: this.status });
     };
+    this.channel.postMessage({ hello: true });
   },
 
   tell(run) { for (const listener of this.listeners) listener(run); },
@@ -67,7 +72,14 @@ const feed = {
     if (message.status) this.become(message.status);
   },
 
+  // The daemon answered another request: then only a stream of our own can still be lost.
+  answered() {
+    if (this.status === "lost" && (this.isOpen || !this.holds)) this.become("live");
+  },
+
   async hold(signal) {
+    this.holds = true;
+    signal.addEventListener("abort", () => { this.holds = false; }, { once: true });
     let pause = 500;
     while (!signal.aborted) {
       try {
@@ -104,6 +116,7 @@ const feed = {
         if (response.status === 401) askForToken(problem);
         throw new Refused(response.status, problem);
       }
+      this.isOpen = true;
       this.share({ status: "live" });
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       let rest = "";
@@ -117,6 +130,7 @@ const feed = {
         for (const event of events) this.take(event);
       }
     } finally {
+      this.isOpen = false;
       clearTimeout(timer);
     }
   },

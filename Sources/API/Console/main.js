@@ -54,7 +54,7 @@ async function loadOverview() {
     if (!store.overview) requestAnimationFrame(() => requestAnimationFrame(() => performance.mark("tallyman.sentence")));
     store.overview = answer;
     store.overviewError = null;
-    if (feed.status === "lost" && !feed.control) feed.become("polling");
+    feed.answered();
   } catch (error) {
     store.overviewError = error;
     if (error instanceof Unreachable) feed.become("lost");

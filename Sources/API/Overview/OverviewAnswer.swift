@@ -31,8 +31,7 @@ package enum OverviewAnswer {
             let counts = try await ports.deadLetters.openCounts()
             for index in jobs.indices { jobs[index].openDeadLetters = counts[jobs[index].job.name] ?? 0 }
         } catch {
-            // The probe of that database says why; here the count stays unknown, which the answer shows as null.
-            facts.ledgerFailure = facts.ledgerFailure ?? TallyError.wrapping(error, during: "overview").summary
+            facts.lettersFailure = TallyError.wrapping(error, during: "overview").summary
         }
         let connections = Set(ports.probes.filter(\.isConnection).map(\.name))
         facts.probes = await answers.map { ($0.0, connections.contains($0.0), $0.1) }

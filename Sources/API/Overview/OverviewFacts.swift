@@ -82,6 +82,8 @@ package struct OverviewFacts: Sendable {
     package var scheduler: SchedulerStatus?
     /// Why the ledger could not be read; then nothing is known of the jobs.
     package var ledgerFailure: String?
+    /// Why the dead letters could not be counted; their numbers are then nil.
+    package var lettersFailure: String?
     package var isDraining = false
 
     package init(now: Date) { self.now = now }

@@ -49,6 +49,9 @@ package struct OverviewVerdict: Sendable {
         if let failure = facts.ledgerFailure {
             bad.append(Finding(level: .bad, sentence: "The ledger cannot be read: \(failure)."))
         }
+        if let failure = facts.lettersFailure, facts.ledgerFailure == nil {
+            bad.append(Finding(level: .bad, sentence: "The dead letters cannot be counted: \(failure)."))
+        }
         for job in facts.jobs {
             let (worse, lesser) = findings(of: job, facts)
             bad += worse
@@ -82,7 +85,11 @@ package struct OverviewVerdict: Sendable {
         }
         if all.scheduler?.enabled == true, facts.isOverdue(at: all.now) {
             warnings.append(
-                Finding(level: .warning, sentence: "\(name): the last proof is older than its schedule.", run: facts.proved)
+                Finding(
+                    level: .warning,
+                    sentence: "\(name): the last proof is older than its schedule.",
+                    run: facts.proved
+                )
             )
         }
         return (bad, warnings)
@@ -91,16 +98,21 @@ package struct OverviewVerdict: Sendable {
     /// Nothing was found wrong; whether that is good news depends on what was proved.
     private static func wellOrUnproved(_ facts: OverviewFacts) -> OverviewVerdict {
         let comparing = facts.jobs.filter { $0.drift != nil }
-        let oldest = comparing.compactMap(\.compared).min { ($0.finishedAt ?? .distantPast) < ($1.finishedAt ?? .distantPast) }
+        let oldest = comparing.compactMap(\.compared).min {
+            ($0.finishedAt ?? .distantPast) < ($1.finishedAt ?? .distantPast)
+        }
         if let oldest {
             return OverviewVerdict(level: .ok, sentence: "Nothing is wrong: both sides hold the same.", run: oldest)
         }
-        let newest = facts.jobs.compactMap(\.proved).max { ($0.finishedAt ?? .distantPast) < ($1.finishedAt ?? .distantPast) }
+        let newest = facts.jobs.compactMap(\.proved).max {
+            ($0.finishedAt ?? .distantPast) < ($1.finishedAt ?? .distantPast)
+        }
         let unproved = facts.jobs.filter { $0.proved == nil && $0.job.name.rawValue != "health_check" }
         if let first = unproved.first {
             return OverviewVerdict(
                 level: .unknown,
-                sentence: "Nothing is proved yet: \(first.job.name) has not run. A dry run compares and writes nothing.",
+                sentence:
+                    "Nothing is proved yet: \(first.job.name) has not run. A dry run compares and writes nothing.",
                 run: nil
             )
         }

@@ -13,7 +13,8 @@ struct Root: AsyncParsableCommand {
             """,
         version: ProcessSetup.version,
         subcommands: [
-            ServeCommand.self, SyncCommand.self, ValidateCommand.self, StatusCommand.self, TopCommand.self, RunsCommand.self,
+            ServeCommand.self, SyncCommand.self, ValidateCommand.self, StatusCommand.self, TopCommand.self,
+            RunsCommand.self,
             JobsCommand.self, RunCommand.self, DeadLettersCommand.self, MigrateCommand.self, DoctorCommand.self,
             TokenCommand.self, CronCommand.self,
         ]

@@ -34,6 +34,7 @@ struct TopCommand: TallyCommand {
     func execute(_ console: Console) async throws -> ExitStatus {
         var reader = try SettingsReader.process()
         let port = reader.int(.port, in: 0...65_535, default: 4_000)
+        try reader.finish()
         guard let address = address(url ?? "http://127.0.0.1:\(port)") else {
             throw TallyError(.requestInvalid, during: "command.top", "the address is none")
         }

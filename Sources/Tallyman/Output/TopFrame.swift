@@ -12,7 +12,12 @@ struct TopFrame {
     var isColoured = false
 
     private enum Tone: String {
-        case good = "32", warning = "33", bad = "31", busy = "34", faint = "2", strong = "1"
+        case good = "32"
+        case warning = "33"
+        case bad = "31"
+        case busy = "34"
+        case faint = "2"
+        case strong = "1"
     }
 
     var lines: [String] {
@@ -70,14 +75,18 @@ struct TopFrame {
         let read = progress["read"]?.int ?? 0
         if let total = progress["total"]?.int, total > 0 {
             let full = min(ProgressLine.barWidth, read * ProgressLine.barWidth / total)
-            parts.append("[" + String(repeating: "█", count: full)
-                + String(repeating: "░", count: ProgressLine.barWidth - full) + "]")
+            parts.append(
+                "[" + String(repeating: "█", count: full)
+                    + String(repeating: "░", count: ProgressLine.barWidth - full) + "]"
+            )
             parts.append("\(ProgressLine.grouped(read))/\(ProgressLine.grouped(total))")
         } else {
             parts.append(ProgressLine.grouped(read))
         }
         parts.append("written \(ProgressLine.grouped(progress["written"]?.int ?? 0))")
-        if let rate = progress["rowsPerSecond"]?.number, rate >= 1 { parts.append("\(ProgressLine.grouped(Int(rate)))/s") }
+        if let rate = progress["rowsPerSecond"]?.number, rate >= 1 {
+            parts.append("\(ProgressLine.grouped(Int(rate)))/s")
+        }
         if let eta = progress["etaSeconds"]?.number, eta >= 1 { parts.append("ETA \(ProgressLine.duration(Int(eta)))") }
         return parts.joined(separator: "  ")
     }
@@ -94,7 +103,7 @@ struct TopFrame {
 
     private func row(_ job: JSONValue) -> (cells: [String], tone: Tone?) {
         let active = job["active"]?["state"]?.string
-        let state = active ?? job["lastRun"]?["state"]?.string ?? "-"
+        let state = Self.plain(active ?? job["lastRun"]?["state"]?.string ?? "-")
         let drift = ["missing", "stale", "orphaned"].map { job["drift"]?[$0]?.int ?? 0 }
         let isCompared = job["drift"]?.object != nil
         let letters = job["openDeadLetters"]?.int
@@ -128,12 +137,16 @@ struct TopFrame {
 
     /// Without control characters and direction marks.
     static func plain(_ text: String) -> String {
-        String(String.UnicodeScalarView(text.unicodeScalars.map { scalar in
-            switch scalar.properties.generalCategory {
-            case .control, .format, .lineSeparator, .paragraphSeparator: "·"
-            default: scalar
-            }
-        }))
+        String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.map { scalar in
+                    switch scalar.properties.generalCategory {
+                    case .control, .format, .lineSeparator, .paragraphSeparator: "·"
+                    default: scalar
+                    }
+                }
+            )
+        )
     }
 }
 

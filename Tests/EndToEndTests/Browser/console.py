@@ -257,6 +257,7 @@ def tabs():
         for handle in page.driver.window_handles:
             page.driver.switch_to.window(handle)
             page.sees("Nothing is wrong", seconds=30)
+            wait_for("live", lambda: page.text("#foot .live") == "live")
         wait_for("one stream", lambda: shop.get("/api/etl/overview")["watchers"] == 1)
         page.check_clean()
 
