@@ -10,7 +10,8 @@ function openDialog(title, content, choices) {
       el("div", { class: "dialog-choices" },
         el("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Leave it"),
         choices.map((choice) => el("button", { type: "button", class: choice.className ?? "primary", "data-choice": choice.value,
-          onclick: () => { if (choice.check && !choice.check()) return; chosen = choice.value; dialog.close(); } }, choice.label))));
+          onclick: () => { if (choice.check
+            && !choice.check()) return; chosen = choice.value; dialog.close(); } }, choice.label))));
     dialog.append(form);
     dialog.addEventListener("close", () => { dialog.remove(); resolve(chosen); });
     document.body.append(dialog);
@@ -82,7 +83,8 @@ async function runWithoutPreview(job) {
 
 async function cancelRun(run) {
   const chosen = await openDialog(`Cancel this run of ${jobTitle(run.job)}?`,
-    el("p", {}, "What it has committed stays; the next run goes on from there."), [{ value: "cancel", label: "Cancel the run", className: "danger" }]);
+    el("p", {}, "What it has committed stays; the next run goes on from there."), [{ value: "cancel", label: "Cancel the run",
+      className: "danger" }]);
   if (chosen) act(`cancel ${run.runId}`, async () => {
     await api.cancel(run.runId);
     announce("The run is being cancelled.");
@@ -113,7 +115,8 @@ async function retryLetters(letters, all) {
   const jobs = [...new Set(letters.map((letter) => letter.job))];
   const job = jobs.length === 1 ? jobs[0] : null;
   const key = `console-retry-${randomKey()}`;
-  const what = letters.length === 1 && !all ? el("p", {}, "Record ", data(letters[0].key), ` of ${jobTitle(letters[0].job)} will be tried again.`)
+  const what = letters.length === 1 && !all ? el("p", {}, "Record ", data(letters[0].key),
+    ` of ${jobTitle(letters[0].job)} will be tried again.`)
     : el("p", {}, `${all ? "Every open dead letter" : plural(letters.length, "record")}${job ? ` of ${jobTitle(job)}` : ""} will be tried again.`);
   const chosen = await openDialog("Try again?",
     [what, el("p", { class: "muted" }, "Only the next run tries; a record that still does not fit comes back as a dead letter.")],
@@ -143,13 +146,15 @@ async function discardLetter(letter) {
 // Asks where to, then says what will be read again before anything moves.
 async function moveWatermark(mark) {
   const isTimed = mark.cursorTs !== null;
-  const input = el("input", { id: "position", name: "position", required: true, type: isTimed ? "datetime-local" : "text", step: 1,
+  const input = el("input", { id: "position", name: "position", required: true, type: isTimed ? "datetime-local" : "text",
+    step: 1,
     autocomplete: "off", maxlength: 200 });
   input.value = isTimed ? localInput(new Date(secondsOf(mark.cursorTs) * 1000 - 86400000)) : mark.cursorValue ?? "";
   const fault = el("p", { class: "fault", role: "alert" });
   const position = () => (isTimed ? new Date(input.value) : input.value.trim());
   const check = () => {
-    const isGood = isTimed ? !Number.isNaN(position().getTime()) && position().getTime() / 1000 < secondsOf(mark.cursorTs) : position() !== "";
+    const isGood = isTimed ? !Number.isNaN(position().getTime())
+      && position().getTime() / 1000 < secondsOf(mark.cursorTs) : position() !== "";
     fault.textContent = isGood ? "" : isTimed ? "Choose an instant before the present position." : "Say where the next run begins.";
     if (!isGood) input.focus();
     return isGood;
@@ -163,9 +168,11 @@ async function moveWatermark(mark) {
   const stretch = isTimed ? secondsOf(mark.cursorTs) - position().getTime() / 1000 : null;
   const second = await openDialog("Read this again?", [
     el("p", {}, "The next run of ", data(`${mark.source} / ${mark.table}`), " reads again ",
-      isTimed ? [`everything that changed since `, time(target.cursorTs), `: ${duration(stretch)} of changes`] : ["everything behind ", data(target.cursorValue)],
+      isTimed ? [`everything that changed since `, time(target.cursorTs),
+        `: ${duration(stretch)} of changes`] : ["everything behind ", data(target.cursorValue)],
       mark.accountId ? [" of account ", data(mark.accountId)] : "", "."),
-    el("p", { class: "muted" }, "Rows that are the same are written the same: nothing is doubled. It costs time and the source's rate limit."),
+    el("p", { class: "muted" },
+      "Rows that are the same are written the same: nothing is doubled. It costs time and the source's rate limit."),
   ], [{ value: "move", label: "Move it back" }]);
   if (second) act("watermark", async () => {
     await api.moveWatermark(mark, target);

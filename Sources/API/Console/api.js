@@ -29,7 +29,8 @@ const session = {
   get header() { return /^[\x21-\x7e]{1,8192}$/.test(this.token) ? `Bearer ${this.token}` : null; },
 };
 
-const randomKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+const randomKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) =>
+  byte.toString(16).padStart(2, "0")).join("");
 
 async function ask(method, path, { body, key, respondAsync = false, signal, timeout = 20000 } = {}) {
   const headers = { Accept: "application/json" };

@@ -22,7 +22,8 @@ const svg = (tag, properties, ...children) => fill(document.createElementNS(SVG,
 // What came from a database: its own direction marks must not turn the text around it.
 const data = (text, className) => el("bdi", { class: className ?? "data" }, text ?? "–");
 
-const HANDLERS = ["onclick", "onchange", "oninput", "onkeydown", "onsubmit", "onpointerenter", "onpointerleave", "onfocus", "onblur", "ontoggle"];
+const HANDLERS = ["onclick", "onchange", "oninput", "onkeydown", "onsubmit", "onpointerenter", "onpointerleave", "onfocus",
+  "onblur", "ontoggle"];
 
 // Makes `old` look like `fresh` and keeps the nodes that stay: focus, selection and what is open survive.
 function morph(old, fresh) {
@@ -70,7 +71,8 @@ const isLike = (one, other) => one.nodeType === other.nodeType && one.nodeName =
 const icon = (state) => svg("svg", { class: `icon ${state}`, viewBox: "0 0 16 16", width: 16, height: 16, "aria-hidden": "true" },
   svg("path", { d: (STATES[state] ?? STATES.queued).shape }));
 
-const stateBadge = (state, dryRun) => el("span", { class: `badge ${state}` }, icon(state), el("span", {}, STATES[state]?.word ?? state),
+const stateBadge = (state, dryRun) => el("span", { class: `badge ${state}` }, icon(state),
+  el("span", {}, STATES[state]?.word ?? state),
   dryRun && el("span", { class: "tag" }, "dry run"));
 
 // A time in the viewer's zone with UTC beside it.

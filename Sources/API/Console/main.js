@@ -116,14 +116,17 @@ const titleMark = () => ({ bad: "✕ ", warning: "△ " }[store.overview?.verdic
 
 function drawConnection() {
   const words = {
-    lost: () => ["Connection lost ", time(feed.lostAt, { relative: true }), ". What you see is old; this page comes back by itself."],
+    lost: () => ["Connection lost ", time(feed.lostAt, { relative: true }),
+      ". What you see is old; this page comes back by itself."],
     polling: () => ["Too many pages watch already: this one asks every ten seconds."],
   }[session.asks ? "" : feed.status];
   const shown = words ? [el("p", { class: `connection ${feed.status}` }, words())] : [];
   morphChildren(document.getElementById("connection"), shown);
   const all = store.overview;
-  morphChildren(document.getElementById("foot"), all ? [el("p", {}, `Tallyman ${all.version}`, " · up ", duration(secondsSince(all.startedAt)), ` · times in ${viewerZone}`, " · ",
-    el("a", { href: "/openapi.json" }, "API"), " · ", el("span", { class: `live ${feed.status}` }, { live: "live", polling: "asking every 10 s", lost: "connection lost", connecting: "connecting" }[feed.status]))] : []);
+  morphChildren(document.getElementById("foot"), all ? [el("p", {}, `Tallyman ${all.version}`, " · up ",
+    duration(secondsSince(all.startedAt)), ` · times in ${viewerZone}`, " · ",
+    el("a", { href: "/openapi.json" }, "API"), " · ", el("span", { class: `live ${feed.status}` },
+      { live: "live", polling: "asking every 10 s", lost: "connection lost", connecting: "connecting" }[feed.status]))] : []);
 }
 
 function drawSession() {
@@ -131,9 +134,11 @@ function drawSession() {
   const parts = [];
   if (caller) {
     const scopes = caller.scopes.map((scope) => scope.replace("etl:", ""));
-    parts.push(el("span", { class: "who", title: "Who you are to the daemon, and what you may do" }, data(caller.name), el("span", { class: "scopes" }, scopes.join(" · ") || "no scope")));
+    parts.push(el("span", { class: "who", title: "Who you are to the daemon, and what you may do" }, data(caller.name),
+      el("span", { class: "scopes" }, scopes.join(" · ") || "no scope")));
   }
-  if (session.token && !session.asks) parts.push(el("button", { type: "button", class: "quiet", onclick: changeToken }, "Change token"));
+  if (session.token && !session.asks) parts.push(el("button", { type: "button", class: "quiet", onclick: changeToken },
+    "Change token"));
   morphChildren(document.getElementById("session"), parts);
 }
 
@@ -160,12 +165,16 @@ function tokenForm() {
     feed.status = "connecting";
     begin();
   };
-  return el("section", { class: "panel token", "aria-labelledby": "title", "data-key": "token" }, el("h1", { id: "title" }, "A token, please"),
+  return el("section", { class: "panel token", "aria-labelledby": "title", "data-key": "token" },
+    el("h1", { id: "title" }, "A token, please"),
     el("p", {}, "This daemon answers those who carry a bearer token. It stays in this tab and goes with its session."),
     session.asks.reason && el("p", { class: "fault", role: "alert" }, data(session.asks.reason)),
-    el("form", { onsubmit: submit }, el("label", { for: "token" }, "Token"), el("input", { id: "token", type: "password", autocomplete: "off", spellcheck: "false", required: true, "aria-describedby": "token-help" }),
+    el("form", { onsubmit: submit }, el("label", { for: "token" }, "Token"),
+      el("input", { id: "token", type: "password", autocomplete: "off", spellcheck: "false", required: true,
+      "aria-describedby": "token-help" }),
       el("button", { type: "submit", class: "primary" }, "Use it")),
-    el("p", { class: "muted", id: "token-help" }, "Make one where JWT_KEY is known: ", el("code", {}, "tallyman token --scope 'etl:read etl:write' --ttl 1h")));
+    el("p", { class: "muted", id: "token-help" }, "Make one where JWT_KEY is known: ",
+      el("code", {}, "tallyman token --scope 'etl:read etl:write' --ttl 1h")));
 }
 
 function begin() {

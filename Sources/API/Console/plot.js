@@ -38,7 +38,8 @@ function timeAxis(x, from, to, left, right, y) {
     svg("line", { x1: left, x2: right, y1: y, y2: y }),
     timeTicks(from, to, right - left).map(({ at, text }) => svg("g", {},
       svg("line", { x1: x(at), x2: x(at), y1: y, y2: y + 4 }),
-      svg("text", { x: x(at), y: y + 17, "text-anchor": x(at) > right - 24 ? "end" : x(at) < left + 18 ? "start" : "middle" }, text))),
+      svg("text", { x: x(at), y: y + 17, "text-anchor": x(at) > right - 24 ? "end" : x(at) < left + 18 ? "start" : "middle" },
+        text))),
   );
 }
 
@@ -90,12 +91,14 @@ function bar(span, x, right, base, lane, isFirst, isPointed, point) {
     tabindex: isFirst ? 0 : -1, "aria-label": spanWords(span),
     onpointerenter: () => point(span), onfocus: () => point(span) },
     svg("rect", { class: "reach", x: start - 2, y: base - BAR - 10, width: width + 4, height: BAR + 12 }), segments,
-    MARKS[worst] && svg("path", { class: `mark ${worst}`, d: MARKS[worst], transform: `translate(${start + width / 2} ${base - BAR - 6})` }));
+    MARKS[worst] && svg("path", { class: `mark ${worst}`, d: MARKS[worst],
+      transform: `translate(${start + width / 2} ${base - BAR - 6})` }));
 }
 
 function spanWords(span) {
   const states = SEVERITY.filter((state) => span.states[state]).reverse()
-    .map((state) => (span.runs === 1 ? STATES[state].word.toLowerCase() : `${span.states[state]} ${STATES[state].word.toLowerCase()}`));
+    .map((state) => (span.runs === 1 ? STATES[state].word.toLowerCase()
+      : `${span.states[state]} ${STATES[state].word.toLowerCase()}`));
   const rate = span.seconds > 0 && span.rows > 0 ? `, ${number(Math.round(span.rows / span.seconds))} rows/s` : "";
   const drift = span.drift ? `, found ${driftWords(span.drift)}` : "";
   const dry = span.dryRuns === span.runs ? " (dry run)" : "";
@@ -104,7 +107,8 @@ function spanWords(span) {
 }
 
 const driftWords = (drift) => {
-  const parts = ["missing", "stale", "orphaned"].filter((kind) => drift[kind] > 0).map((kind) => `${number(drift[kind])} ${kind}`);
+  const parts = ["missing", "stale", "orphaned"].filter((kind) => drift[kind] > 0).map((kind) =>
+    `${number(drift[kind])} ${kind}`);
   return parts.length ? parts.join(", ") : "no difference";
 };
 
@@ -116,9 +120,11 @@ function moveAlongBars(event) {
   const inLane = (index) => bars.filter((other) => Number(other.dataset.lane) === index);
   const own = inLane(lane);
   const nearest = (list) => list.reduce((best, other) =>
-    (Math.abs(other.dataset.at - bars[here].dataset.at) < Math.abs((best ?? other).dataset.at - bars[here].dataset.at) ? other : best ?? other), null);
+    (Math.abs(other.dataset.at - bars[here].dataset.at) < Math.abs((best ?? other).dataset.at - bars[here].dataset.at) ? other
+      : best ?? other), null);
   const laneAt = (step) => {
-    for (let index = lane + step; index >= 0 && index < 500; index += step) if (inLane(index).length) return nearest(inLane(index));
+    for (let index = lane + step; index >= 0
+      && index < 500; index += step) if (inLane(index).length) return nearest(inLane(index));
     return null;
   };
   const target = {
@@ -150,7 +156,8 @@ function linePlot({ title, unit, series, from, to, width, format = (value) => co
       timeAxis(x, from, to, left, right, bottom),
       series.map((one, index) => svg("g", { class: `series s${index}` },
         svg("polyline", { points: one.points.map((point) => `${round(x(point.at))},${round(y(point.y))}`).join(" ") }),
-        one.points.map((point) => svg("path", { d: DOTS[index], transform: `translate(${round(x(point.at))} ${round(y(point.y))})` },
+        one.points.map((point) =>
+          svg("path", { d: DOTS[index], transform: `translate(${round(x(point.at))} ${round(y(point.y))})` },
           svg("title", {}, `${localTime(point.at * 1000)}: ${one.name ? `${one.name} ` : ""}${format(point.y)} ${unit}`)))))),
     series.length > 1 && el("p", { class: "legend" }, series.map((one, index) => el("span", { class: `series s${index}` },
       svg("svg", { width: 26, height: 10, viewBox: "-13 -5 26 10", "aria-hidden": "true" },

@@ -3,14 +3,17 @@
 const grouped = new Intl.NumberFormat(undefined);
 const tenths = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
 const viewerZone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
-const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit",
+  hourCycle: "h23" });
 const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
 
 // Every state by colour, shape and word, so that none of the three is needed.
 const STATES = {
-  succeeded: { word: "Succeeded", shape: "M8 1.500a6.500 6.500 0 1 0 0 13 6.500 6.500 0 0 0 0-13zM4.700 8.200l2.300 2.300 4.300-4.600" },
+  succeeded: { word: "Succeeded",
+    shape: "M8 1.500a6.500 6.500 0 1 0 0 13 6.500 6.500 0 0 0 0-13zM4.700 8.200l2.300 2.300 4.300-4.600" },
   partial: { word: "Partial", shape: "M8 1.800 15 14.200H1zM8 6.300v3.600M8 12v.2" },
-  failed: { word: "Failed", shape: "M5.300 1.500h5.400l3.800 3.800v5.400l-3.800 3.800H5.300l-3.800-3.800V5.300zM5.600 5.600l4.800 4.800M10.400 5.600l-4.800 4.800" },
+  failed: { word: "Failed",
+    shape: "M5.300 1.500h5.400l3.800 3.800v5.400l-3.800 3.800H5.300l-3.800-3.800V5.300zM5.600 5.600l4.800 4.800M10.400 5.600l-4.800 4.800" },
   cancelled: { word: "Cancelled", shape: "M2.500 2.500h11v11h-11zM5 8h6" },
   interrupted: { word: "Interrupted", shape: "M8 1 15 8 8 15 1 8zM8 4.500v4M8 11v.2" },
   skipped: { word: "Skipped", shape: "M2 3l5 5-5 5zM8 3l5 5-5 5zM14.500 3v10" },
