@@ -123,7 +123,7 @@ function jobTable(all) {
             : job.nextFire ? time(job.nextFire, { relative: "until" })
             : el("span", { class: "muted" }, job.isScheduled ? "scheduler off" : "on demand")),
           cell("Drift", null, driftFigures(job.drift)),
-          cell("Lag", "figure-cell", job.lagSeconds === null ? "–" : duration(job.lagSeconds)),
+          cell("Lag", "figure-cell", job.lastProved ? duration(secondsSince(job.lastProved.startedAt ?? job.lastProved.finishedAt)) : "–"),
           cell("Dead letters", "figure-cell", job.openDeadLetters ? el("a",
             { href: `#/dead-letters?job=${encodeURIComponent(job.job)}` }, number(job.openDeadLetters)) : number(job.openDeadLetters)),
           el("td", { class: "act" }, job.options.includes("dryRun")
