@@ -232,8 +232,9 @@ def markup():
             inside = page.script("return document.querySelectorAll('#view img, #view script, #view b, #view i, #view u').length")
             assert inside == 0, f"{view}: markup became elements"
             alone = page.script("""
-                return [...document.querySelectorAll("#view bdi")].filter((node) => node.textContent.includes("\\u202e"))
-                    .every((node) => getComputedStyle(node).unicodeBidi === "isolate")""")
+                const marked = [...document.querySelectorAll("#view *")].filter((node) =>
+                    [...node.childNodes].some((child) => child.nodeType === 3 && child.data.includes("\\u202e")));
+                return marked.length > 0 && marked.every((node) => getComputedStyle(node).unicodeBidi === "isolate")""")
             assert alone, f"{view}: a direction mark is not kept in"
         assert "owned" not in page.driver.title
         page.check_clean()
