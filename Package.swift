@@ -71,6 +71,17 @@ let package = Package(
             swiftSettings: safe
         ),
         .target(
+            name: "TableExport",
+            dependencies: ["ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log, metrics, yams],
+            resources: [.embedInCode("Migrations")],
+            swiftSettings: safe
+        ),
+        .target(
+            name: "Alerts",
+            dependencies: ["Engine", "HTTPClient", "Postgres", "Runtime", "Telemetry", log, metrics, crypto],
+            swiftSettings: safe
+        ),
+        .target(
             name: "API",
             dependencies: [
                 "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
@@ -81,8 +92,8 @@ let package = Package(
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "ConfigFile", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Mongo", "Postgres",
-                "ProductSync", "Runtime", "Telemetry", log, metrics, lifecycle, jwt, yams,
+                "API", "Alerts", "ConfigFile", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Mongo", "Postgres",
+                "ProductSync", "Runtime", "TableExport", "Telemetry", log, metrics, lifecycle, jwt, yams,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -98,6 +109,7 @@ let package = Package(
         ),
         tests("HTTPClientTests", ["HTTPClient", "Runtime"]),
         tests("RuntimeTests", ["Runtime"]),
+        tests("AlertsTests", ["Alerts", "Engine", "HTTPClient", "Postgres", "Runtime", log, crypto]),
         tests("ConfigFileTests", ["ConfigFile", "Runtime", yams]),
         tests("CronTests", ["Cron"]),
         tests("HTTPWireTests", ["HTTPWire", httpTypes]),
@@ -110,6 +122,7 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", "Runtime", log, metrics]),
         tests("EngineTests", ["Engine", "Cron", "Postgres", "Runtime", "Telemetry", log]),
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
+        tests("TableExportTests", ["TableExport", "ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log]),
         tests(
             "APITests",
             ["API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt, log]
