@@ -33,8 +33,8 @@ package struct OverviewVerdict: Sendable {
         further = findings.dropFirst().map(\.sentence)
     }
 
-    private init(level: Level, sentence: String, run: RunRecord?) {
-        (self.level, self.sentence, self.run, further) = (level, sentence, run, [])
+    private init(level: Level, sentence: String, run: RunRecord?, further: [String] = []) {
+        (self.level, self.sentence, self.run, self.further) = (level, sentence, run, further)
     }
 
     private static func findings(_ facts: OverviewFacts) -> [Finding] {
@@ -102,7 +102,15 @@ package struct OverviewVerdict: Sendable {
             ($0.finishedAt ?? .distantPast) < ($1.finishedAt ?? .distantPast)
         }
         if let oldest {
-            return OverviewVerdict(level: .ok, sentence: "Nothing is wrong: both sides hold the same.", run: oldest)
+            let unheard = facts.jobs.filter {
+                $0.schedule != nil && $0.proved == nil && $0.drift == nil && $0.job.name != "health_check"
+            }
+            return OverviewVerdict(
+                level: .ok,
+                sentence: "Nothing is wrong: both sides hold the same.",
+                run: oldest,
+                further: unheard.map { "\($0.job.name) has not run yet." }
+            )
         }
         let newest = facts.jobs.compactMap(\.proved).max {
             ($0.finishedAt ?? .distantPast) < ($1.finishedAt ?? .distantPast)

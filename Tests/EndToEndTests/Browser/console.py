@@ -31,6 +31,8 @@ def sync():
         assert shop.psql("SELECT count(*) FROM product") == "40000"
         page.go("#/").sees("Nothing is wrong: both sides hold the same.")
         assert "ok" in page.find(".verdict").get_attribute("class").split()
+        top = shop.run("top", "--once")
+        assert "✓ Nothing is wrong: both sides hold the same." in top and "\x1b" not in top, top
         runs = shop.psql("SELECT count(*) FILTER (WHERE dry_run), count(*) FILTER (WHERE NOT dry_run) FROM etl.runs")
         assert runs == "1|1", f"runs: {runs}"
         # The preview is confirmed once, however often and in however many tabs.
@@ -148,6 +150,7 @@ def tokens():
         page.sees("The sides differ").sees("writer · api")
         assert shop.psql("SELECT requested_by FROM etl.runs") == "writer"
         page.check_layout()
+        assert "product_sync" in shop.run("top", "--once"), "top makes itself a token"
         kept = page.script("return [localStorage.length, document.cookie, location.href, Object.keys(sessionStorage)]")
         assert kept[:2] == [0, ""] and kept[3] == ["tallyman.token"], f"kept: {kept}"
         page.check_clean(expects)
@@ -232,8 +235,9 @@ def markup():
             inside = page.script("return document.querySelectorAll('#view img, #view script, #view b, #view i, #view u').length")
             assert inside == 0, f"{view}: markup became elements"
             alone = page.script("""
-                return [...document.querySelectorAll("#view bdi")].filter((node) => node.textContent.includes("\\u202e"))
-                    .every((node) => getComputedStyle(node).unicodeBidi === "isolate")""")
+                const marked = [...document.querySelectorAll("#view *")].filter((node) =>
+                    [...node.childNodes].some((child) => child.nodeType === 3 && child.data.includes("\\u202e")));
+                return marked.length > 0 && marked.every((node) => getComputedStyle(node).unicodeBidi === "isolate")""")
             assert alone, f"{view}: a direction mark is not kept in"
         assert "owned" not in page.driver.title
         page.check_clean()
