@@ -86,7 +86,7 @@ let package = Package(
             dependencies: [
                 "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
             ],
-            resources: [.embedInCode("OpenAPI")],
+            resources: [.embedInCode("OpenAPI"), .embedInCode("Console")],
             swiftSettings: safe
         ),
         .executableTarget(
@@ -123,10 +123,19 @@ let package = Package(
         tests("EngineTests", ["Engine", "Cron", "Postgres", "Runtime", "Telemetry", log]),
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
         tests("TableExportTests", ["TableExport", "ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log]),
-        tests("APITests", ["API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
-        tests("TallymanTests", ["Tallyman", "Mongo", "Runtime"]),
+        tests(
+            "APITests",
+            ["API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt, log]
+        ),
+        tests("TallymanTests", ["Tallyman", "API", "Mongo", "Runtime", yams]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),
         tests("CrashTests", ["Engine", "Mongo", "Postgres", "ProductSync", "Runtime", "Tallyman", log]),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["Tallyman", "TestKit"],
+            exclude: ["Browser"],
+            swiftSettings: house
+        ),
         tests("ArchitectureTests", []),
     ]
 )
