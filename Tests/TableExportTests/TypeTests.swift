@@ -1,4 +1,5 @@
 import Engine
+import Foundation
 import Postgres
 import Runtime
 import TableExport
@@ -88,6 +89,11 @@ import Testing
         return ("t (id int PRIMARY KEY, at timestamptz NOT NULL, \(list))", inserts.joined(separator: "; "))
     }
 
+    /// A second server may have been built without libxml.
+    static let everywhere = builtIn.filter {
+        $0.0 != "xmls" || ProcessInfo.processInfo.environment["TEST_OTHER_POSTGRES_URL"] == nil
+    }
+
     static let yaml = """
         exports:
           - key: T
@@ -127,11 +133,11 @@ import Testing
     }
 
     @Test func builtInTypesTravelInBinary() async throws {
-        try await Self.expectRoundTrip(Self.builtIn, format: "binary")
+        try await Self.expectRoundTrip(Self.everywhere, format: "binary")
     }
 
     @Test func builtInTypesTravelInTextToo() async throws {
-        try await Self.expectRoundTrip(Self.builtIn, format: "text", yaml: Self.yaml + "\n    onError: quarantine")
+        try await Self.expectRoundTrip(Self.everywhere, format: "text", yaml: Self.yaml + "\n    onError: quarantine")
     }
 
     @Test func typesOfUsersTravelInText() async throws {
