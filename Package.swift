@@ -98,7 +98,7 @@ let package = Package(
         tests("EngineTests", ["Engine", "Cron", "Postgres", "Runtime", "Telemetry", log]),
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
         tests("APITests", ["API", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
-        tests("TallymanTests", ["Tallyman", "Mongo", "Runtime"]),
+        tests("TallymanTests", ["Tallyman", "HTTPServer", "HTTPWire", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),
         tests("ArchitectureTests", []),
     ]

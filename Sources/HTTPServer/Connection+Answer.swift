@@ -65,8 +65,8 @@ extension Connection {
 
     /// Runs the producer and watches the client; returns what the client sent meanwhile, which is the next request.
     ///
-    /// For a stream the end of the client's side counts as its leaving: with no request left to come, it is the only
-    /// sign that a silent stream gets. Throws when the client left or the producer failed.
+    /// For an endless stream the end of the client's side counts as its leaving: with no request left to come, it is
+    /// the only sign that a silent stream gets. Throws when the client left or the producer failed.
     private func produce(_ body: ResponseStream, isChunked: Bool, room: Int) async throws -> [UInt8] {
         let limit = configuration.writeTimeout
         let stream = stream
@@ -91,7 +91,10 @@ extension Connection {
                     }
                     return early
                 case .inputEnded:
-                    guard body.isEndless, hooks.isDraining(), !hooks.isEvicted() else { throw Ended() }
+                    if hooks.isEvicted() { throw Ended() }
+                    // It may have ended its side alone and still read; a body with an end is then served whole.
+                    guard body.isEndless else { continue }
+                    guard hooks.isDraining() else { throw Ended() }
                     group.cancelAll()
                     // The producer ends here, most likely by throwing that it was cancelled.
                     while await group.nextResult() != nil {}
