@@ -8,7 +8,7 @@ let house: [SwiftSetting] = [
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     .treatAllWarnings(as: .error),
 ]
-/// Every target but the three wrappers around C: unmarked pointer code does not build.
+/// Every target but the four wrappers around C: unmarked pointer code does not build.
 let safe = house + [.strictMemorySafety()]
 
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -44,7 +44,9 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CLibMongoC", pkgConfig: "libmongoc-1.0", providers: [.apt(["libmongoc-dev"])]),
+        .systemLibrary(name: "CLibZ", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "Runtime", swiftSettings: safe),
+        .target(name: "Gzip", dependencies: ["CLibZ", "Runtime"], swiftSettings: house),
         .target(name: "Cron", swiftSettings: safe),
         .target(name: "HTTPWire", dependencies: [httpTypes], swiftSettings: safe),
         .target(name: "Telemetry", dependencies: ["Runtime", log, coreMetrics, metrics], swiftSettings: safe),
@@ -55,6 +57,7 @@ let package = Package(
         ),
         .target(name: "Postgres", dependencies: ["CLibPQ", "Runtime", "Telemetry", log], swiftSettings: house),
         .target(name: "Mongo", dependencies: ["CLibMongoC", "Runtime", "Telemetry", log], swiftSettings: house),
+        .target(name: "HTTPClient", dependencies: ["Runtime"], swiftSettings: safe),
         .target(
             name: "Engine",
             dependencies: ["Cron", "Postgres", "Runtime", "Telemetry", log, metrics, lifecycle],
@@ -69,15 +72,16 @@ let package = Package(
         .target(
             name: "API",
             dependencies: [
-                "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
+                "Engine", "Gzip", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
             ],
+            resources: [.embedInCode("OpenAPI")],
             swiftSettings: safe
         ),
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Mongo", "Postgres", "ProductSync", "Runtime", "Telemetry", log,
-                metrics, lifecycle, jwt,
+                "API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Mongo", "Postgres", "ProductSync", "Runtime",
+                "Telemetry", log, metrics, lifecycle, jwt,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -85,7 +89,15 @@ let package = Package(
             swiftSettings: safe
         ),
         .target(name: "TestKit", dependencies: ["Runtime"], path: "Tests/TestKit", swiftSettings: house),
+        .executableTarget(
+            name: "MongoStandIn",
+            dependencies: ["TestKit"],
+            path: "Tests/MongoStandIn",
+            swiftSettings: house
+        ),
+        tests("HTTPClientTests", ["HTTPClient", "Runtime"]),
         tests("RuntimeTests", ["Runtime"]),
+        tests("GzipTests", ["Gzip", "Runtime"]),
         tests("CronTests", ["Cron"]),
         tests("HTTPWireTests", ["HTTPWire", httpTypes]),
         tests(
@@ -97,9 +109,13 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", "Runtime", log, metrics]),
         tests("EngineTests", ["Engine", "Cron", "Postgres", "Runtime", "Telemetry", log]),
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
-        tests("APITests", ["API", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
+        tests(
+            "APITests",
+            ["API", "Cron", "Engine", "Gzip", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt, log]
+        ),
         tests("TallymanTests", ["Tallyman", "HTTPServer", "HTTPWire", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),
+        tests("CrashTests", ["Engine", "Mongo", "Postgres", "ProductSync", "Runtime", "Tallyman", log]),
         tests("ArchitectureTests", []),
     ]
 )

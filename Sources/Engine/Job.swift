@@ -5,8 +5,14 @@ package protocol Job: Sendable {
     var name: JobName { get }
     /// Options that mean something to this job; any other is refused before a run begins.
     var knownOptions: Set<RunOptionName> { get }
+    /// Jobs that are run together by one name; a member is called `<family>.<definition>` or has a name of its own.
+    var family: String? { get }
     /// Databases that the job writes; each carries the fence of its runs.
     var targets: [PGPool] { get }
     /// Does the work. Throws the first error that is not to be retried or quarantined.
     func run(_ context: RunContext) async throws -> RunSummary
+}
+
+extension Job {
+    package var family: String? { nil }
 }

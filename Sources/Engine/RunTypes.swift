@@ -44,6 +44,7 @@ package enum RunState: String, Sendable, Codable, CaseIterable {
 /// The options that some job knows.
 package enum RunOptionName: String, Sendable, CaseIterable {
     case dryRun, batchSize, verify, pipeline, stage, since, until, date, startDate, endDate, definition
+    case daysBack, batchDays, backfill, full, fromBronze, account
 }
 
 /// What a run was asked to do, beyond its job's settings.
@@ -60,11 +61,34 @@ package struct RunOptions: Sendable, Equatable, Codable {
     package var startDate: String?
     package var endDate: String?
     package var definition: String?
+    /// Days before today: 1…3,660.
+    package var daysBack: Int?
+    /// Days a window of a backfill: 1…366.
+    package var batchDays: Int?
+    package var backfill: Bool?
+    /// Read everything again, whatever the watermark says.
+    package var full: Bool?
+    package var fromBronze: String?
+    package var account: String?
 
     package init(dryRun: Bool = false, batchSize: Int? = nil, verify: Bool? = nil) {
         self.dryRun = dryRun
         self.batchSize = batchSize
         self.verify = verify
+    }
+}
+
+extension RunOptions {
+    /// The options that were given, by name.
+    package var given: Set<RunOptionName> {
+        let all: [(RunOptionName, Bool)] = [
+            (.dryRun, dryRun), (.batchSize, batchSize != nil), (.verify, verify != nil), (.pipeline, pipeline != nil),
+            (.stage, stage != nil), (.since, since != nil), (.until, until != nil), (.date, date != nil),
+            (.startDate, startDate != nil), (.endDate, endDate != nil), (.definition, definition != nil),
+            (.daysBack, daysBack != nil), (.batchDays, batchDays != nil), (.backfill, backfill != nil),
+            (.full, full != nil), (.fromBronze, fromBronze != nil), (.account, account != nil),
+        ]
+        return Set(all.filter(\.1).map(\.0))
     }
 }
 
@@ -121,10 +145,54 @@ package struct RunRecord: Sendable {
     package let progress: JSONValue?
     package let summary: JSONValue?
     package let error: RunError?
+    /// 1, and one more each time it was taken up again after a process died.
+    package let attempt: Int
+    package let resumedFrom: RunID?
+
+    package init(
+        id: RunID,
+        job: JobName,
+        trigger: RunTrigger,
+        requestedBy: String,
+        dryRun: Bool,
+        state: RunState,
+        fence: Int64? = nil,
+        queuedAt: Date,
+        startedAt: Date? = nil,
+        finishedAt: Date? = nil,
+        heartbeatAt: Date? = nil,
+        progress: JSONValue? = nil,
+        summary: JSONValue? = nil,
+        error: RunError? = nil,
+        attempt: Int = 1,
+        resumedFrom: RunID? = nil
+    ) {
+        self.id = id
+        self.job = job
+        self.trigger = trigger
+        self.requestedBy = requestedBy
+        self.dryRun = dryRun
+        self.state = state
+        self.fence = fence
+        self.queuedAt = queuedAt
+        self.startedAt = startedAt
+        self.finishedAt = finishedAt
+        self.heartbeatAt = heartbeatAt
+        self.progress = progress
+        self.summary = summary
+        self.error = error
+        self.attempt = attempt
+        self.resumedFrom = resumedFrom
+    }
 }
 
 /// A run of the job is under way somewhere; nothing was started.
 package struct RunBusy: Error, Sendable, Equatable {
     package let job: JobName
     package let running: RunID?
+
+    package init(job: JobName, running: RunID?) {
+        self.job = job
+        self.running = running
+    }
 }

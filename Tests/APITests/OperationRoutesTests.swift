@@ -14,7 +14,7 @@ import Testing
 
     @Test func aSilentDatabaseIsNotReadyButAlive() async throws {
         var daemon = Daemon()
-        daemon.probes.productMongodb = { .failed("source-unreachable: no server answered") }
+        daemon.probe("productMongodb", answers: .failed("source-unreachable: no server answered"))
         let ready = try await daemon.send(.get, "/api/etl/ready")
         #expect(ready.status == 503)
         #expect(ready.body["reasons"] == ["productMongodb: source-unreachable: no server answered"])
@@ -34,7 +34,7 @@ import Testing
 
     @Test func missingMigrationsAreNotReady() async throws {
         var daemon = Daemon()
-        daemon.probes.migrations = { .failed("2 migrations are not applied") }
+        daemon.probe("migrations", answers: .failed("2 migrations are not applied"))
         #expect(try await daemon.send(.get, "/ready").body["reasons"] == ["migrations: 2 migrations are not applied"])
     }
 
@@ -82,7 +82,9 @@ import Testing
             runs: runs,
             scheduler: FakeScheduler(),
             deadLetters: FakeDeadLetters(),
-            probes: ServiceProbes(),
+            watermarks: FakeWatermarks(),
+            events: EventHub(),
+            probes: [],
             stats: nil,
             info: ServiceInfo(version: "1", memory: { MemoryUse(usedMiB: 0, totalMiB: 0) }),
             metricsText: { "" },

@@ -4,6 +4,8 @@ import Runtime
 /// The body of a request that starts a run, checked field by field.
 package enum RunOptionsBody {
     package static let batchSizeRange = 1...100_000
+    package static let daysBackRange = 1...3_660
+    package static let batchDaysRange = 1...366
     private static let textMax = 200
 
     /// The options in `body`; an empty body means all defaults.
@@ -43,7 +45,7 @@ package enum RunOptionsBody {
             if value == .null { continue }
             switch name {
             case .dryRun: options.dryRun = try bool(value, field)
-            case .batchSize: options.batchSize = try batchSize(value, field)
+            case .batchSize: options.batchSize = try int(value, field, in: batchSizeRange)
             case .verify: options.verify = try bool(value, field)
             case .pipeline: options.pipeline = try text(value, field)
             case .stage: options.stage = try text(value, field)
@@ -53,6 +55,12 @@ package enum RunOptionsBody {
             case .startDate: options.startDate = try text(value, field)
             case .endDate: options.endDate = try text(value, field)
             case .definition: options.definition = try text(value, field)
+            case .daysBack: options.daysBack = try int(value, field, in: daysBackRange)
+            case .batchDays: options.batchDays = try int(value, field, in: batchDaysRange)
+            case .backfill: options.backfill = try bool(value, field)
+            case .full: options.full = try bool(value, field)
+            case .fromBronze: options.fromBronze = try text(value, field)
+            case .account: options.account = try text(value, field)
             }
         }
         return options
@@ -63,10 +71,10 @@ package enum RunOptionsBody {
         return bool
     }
 
-    private static func batchSize(_ value: JSONValue, _ field: String) throws -> Int {
-        let range = "a whole number from \(batchSizeRange.lowerBound) to \(batchSizeRange.upperBound)"
-        guard let number = value.int, batchSizeRange.contains(number) else {
-            throw Problem.body(field, "\"\(field)\" must be \(range).")
+    private static func int(_ value: JSONValue, _ field: String, in range: ClosedRange<Int>) throws -> Int {
+        guard let number = value.int, range.contains(number) else {
+            let expected = "a whole number from \(range.lowerBound) to \(range.upperBound)"
+            throw Problem.body(field, "\"\(field)\" must be \(expected).")
         }
         return number
     }

@@ -10,17 +10,19 @@ package enum ProbeResult: Sendable, Equatable {
     package var isOK: Bool { self == .ok }
 }
 
-/// Questions to what the daemon depends on; each is asked with a deadline of two seconds.
-package struct ServiceProbes: Sendable {
+/// A question to something the daemon depends on, by the name that `/health` and `/ready` show.
+package struct NamedProbe: Sendable {
     package typealias Probe = @Sendable () async -> ProbeResult
-    package var productMongodb: Probe?
-    package var postgresql: Probe?
-    package var migrations: Probe?
+    package let name: String
+    /// False for what is no connection, such as missing migrations: `/health` names it among its reasons only.
+    package let isConnection: Bool
+    package let ask: Probe
 
-    package init(productMongodb: Probe? = nil, postgresql: Probe? = nil, migrations: Probe? = nil) {
-        self.productMongodb = productMongodb
-        self.postgresql = postgresql
-        self.migrations = migrations
+    /// Whoever asks sets the deadline: two seconds.
+    package init(_ name: String, isConnection: Bool = true, ask: @escaping Probe) {
+        self.name = name
+        self.isConnection = isConnection
+        self.ask = ask
     }
 }
 
@@ -60,30 +62,40 @@ package struct APIPorts: Sendable {
     package var runs: any RunsPort
     package var scheduler: any SchedulerPort
     package var deadLetters: any DeadLettersPort
-    package var probes: ServiceProbes
+    package var watermarks: any WatermarksPort
+    package var events: EventHub
+    package var probes: [NamedProbe]
     /// Counts and sizes of both sides, nil when the product sync is not configured.
     package var stats: (@Sendable () async throws -> JSONValue)?
     package var info: ServiceInfo
     package var metricsText: @Sendable () -> String
     package var isDraining: @Sendable () -> Bool
+    /// Reads the configuration folder again, all or nothing; what changed, in words.
+    package var reload: @Sendable () async throws -> [String]
 
     package init(
         runs: any RunsPort,
         scheduler: any SchedulerPort,
         deadLetters: any DeadLettersPort,
-        probes: ServiceProbes,
+        watermarks: any WatermarksPort,
+        events: EventHub,
+        probes: [NamedProbe],
         stats: (@Sendable () async throws -> JSONValue)?,
         info: ServiceInfo,
         metricsText: @escaping @Sendable () -> String,
-        isDraining: @escaping @Sendable () -> Bool
+        isDraining: @escaping @Sendable () -> Bool,
+        reload: @escaping @Sendable () async throws -> [String] = { [] }
     ) {
         self.runs = runs
         self.scheduler = scheduler
         self.deadLetters = deadLetters
+        self.watermarks = watermarks
+        self.events = events
         self.probes = probes
         self.stats = stats
         self.info = info
         self.metricsText = metricsText
         self.isDraining = isDraining
+        self.reload = reload
     }
 }

@@ -12,6 +12,8 @@ package struct APIRoute: Sendable {
     package let changes: Bool
     /// May take as long as a run does.
     package let isLong: Bool
+    /// The media type of a successful answer; one that `Accept` does not admit is refused with 406.
+    package let produces: String
     package let handler: Handler
 
     init(
@@ -20,6 +22,7 @@ package struct APIRoute: Sendable {
         _ access: AccessLevel,
         changes: Bool? = nil,
         isLong: Bool = false,
+        produces: String = "application/json",
         _ handler: @escaping Handler
     ) {
         self.method = method
@@ -27,6 +30,7 @@ package struct APIRoute: Sendable {
         self.access = access
         self.changes = changes ?? (method != .get)
         self.isLong = isLong
+        self.produces = produces
         self.handler = handler
     }
 }

@@ -10,7 +10,10 @@ package enum APIRoutes {
     package static let bodyBytesMax = 65_536
 
     package static func all(_ ports: APIPorts) -> [APIRoute] {
-        ProbeRoutes(ports: ports).routes + RunRoutes(ports: ports).routes + OperationRoutes(ports: ports).routes
+        let starter = RunStarter(ports: ports)
+        return ProbeRoutes(ports: ports).routes + RunRoutes(ports: ports, starter: starter).routes
+            + OperationRoutes(ports: ports).routes + ScheduleRoutes(ports: ports, starter: starter).routes
+            + WatermarkRoutes(ports: ports).routes + EventRoutes(ports: ports).routes + OpenAPIRoute.routes
     }
 
     /// A router that answers all routes; unknown paths and wrong methods are answered as problems too.
@@ -22,7 +25,7 @@ package enum APIRoutes {
             { request, route, next in try await edge.answer(request, route: route, next: next) }
         ]
         for route in all(ports) {
-            let options = RouteOptions(longRunning: route.isLong, bodyMax: bodyBytesMax)
+            let options = RouteOptions(longRunning: route.isLong, bodyMax: bodyBytesMax, produces: route.produces)
             router.on(route.method, route.path, options: options) { request, parameters in
                 let caller = try await gate.admit(
                     request.headers,

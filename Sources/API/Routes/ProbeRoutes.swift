@@ -16,7 +16,7 @@ struct ProbeRoutes: Sendable {
             all.append(APIRoute(.get, "\(prefix)/ready", .open) { _ in try await ready() })
             all.append(APIRoute(.get, "\(prefix)/health", .open) { _ in try await health() })
         }
-        all.append(APIRoute(.get, "/metrics", .metrics) { _ in metrics() })
+        all.append(APIRoute(.get, "/metrics", .metrics, produces: "text/plain") { try metrics($0) })
         return all
     }
 
@@ -56,8 +56,9 @@ struct ProbeRoutes: Sendable {
         let results = await answers()
         var connections: [String: JSONValue] = [:]
         var reasons: [JSONValue] = []
+        let connected = Set(ports.probes.filter(\.isConnection).map(\.name))
         for (name, result) in results {
-            if name != "migrations" { connections[name] = .bool(result.isOK) }
+            if connected.contains(name) { connections[name] = .bool(result.isOK) }
             if case .failed(let reason) = result { reasons.append(.string("\(name): \(reason)")) }
         }
         let draining = ports.isDraining()
@@ -74,24 +75,20 @@ struct ProbeRoutes: Sendable {
         return .json(.object(body), status: reasons.isEmpty ? 200 : 503)
     }
 
-    private func metrics() -> ServerResponse {
-        ServerResponse(
+    private func metrics(_ request: APIRequest) throws -> ServerResponse {
+        try ServerResponse(
             status: .ok,
             headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
             body: .bytes(Array(ports.metricsText().utf8))
         )
+        .gzipped(for: request.request)
     }
 
     /// All probes at once, each with its deadline, in the order of their names.
     private func answers() async -> [(String, ProbeResult)] {
-        let probes: [(String, ServiceProbes.Probe?)] = [
-            ("migrations", ports.probes.migrations), ("postgresql", ports.probes.postgresql),
-            ("productMongodb", ports.probes.productMongodb),
-        ]
-        return await withTaskGroup(of: (String, ProbeResult).self) { group in
-            for (name, probe) in probes {
-                guard let probe else { continue }
-                group.addTask { (name, await Self.ask(probe)) }
+        await withTaskGroup(of: (String, ProbeResult).self) { group in
+            for probe in ports.probes {
+                group.addTask { (probe.name, await Self.ask(probe.ask)) }
             }
             var results: [(String, ProbeResult)] = []
             for await result in group { results.append(result) }
@@ -99,7 +96,7 @@ struct ProbeRoutes: Sendable {
         }
     }
 
-    private static func ask(_ probe: @escaping ServiceProbes.Probe) async -> ProbeResult {
+    private static func ask(_ probe: @escaping NamedProbe.Probe) async -> ProbeResult {
         do {
             return try await withDeadline(answerWithin, during: "api.probe") { await probe() }
         } catch {

@@ -12,11 +12,10 @@ struct DoctorCommand: TallyCommand {
 
     func execute(_ console: Console) async throws -> ExitStatus {
         // Invalid settings end here with exit status 2 and all of them by name: nothing else can be checked then.
-        let settings = try settings()
-        let graph = try Graph(settings)
+        let graph = try Graph(try settings())
         let findings = try await graph.closing { await Doctor(graph: $0).examine() }
         let failures = findings.filter { $0.verdict == .bad }.count
-        let grants = Doctor.grants(settings)
+        let grants = graph.features.flatMap(\.grants)
         console.answer([
             "success": .bool(failures == 0),
             "checks": .array(findings.map(\.json)), "grants": .array(grants.map { .string($0) }),
@@ -25,7 +24,7 @@ struct DoctorCommand: TallyCommand {
             console.line("\(finding.verdict.mark) \(finding.check): \(finding.detail)")
             if let remedy = finding.remedy { console.line("      \(remedy)") }
         }
-        console.line("\nPrivileges the sync needs in the cart's database:")
+        console.line("\nPrivileges that the features need:")
         for grant in grants { console.line("  \(grant)") }
         console.line(failures == 0 ? "\nAll good." : "\n\(failures) to mend.")
         return failures == 0 ? .done : .failed

@@ -103,11 +103,11 @@ struct JobsCommand: TallyCommand {
     @OptionGroup var common: CommonOptions
 
     func execute(_ console: Console) async throws -> ExitStatus {
-        let settings = try settings()
-        let graph = try Graph(settings)
-        let schedules = [
-            Graph.productSync.rawValue: settings.schedule.sync.text, "health_check": settings.schedule.healthCheck.text,
-        ]
+        let graph = try Graph(try settings())
+        let schedules = Dictionary(
+            graph.scheduler.schedules.map { ($0.job.rawValue, $0) },
+            uniquingKeysWith: { first, _ in first }
+        )
         let jobs = graph.jobs.map { ($0.name.rawValue, $0.knownOptions.map(\.rawValue).sorted()) }
         await graph.close()
         console.answer([
@@ -116,14 +116,15 @@ struct JobsCommand: TallyCommand {
                 jobs.map { name, options -> JSONValue in
                     [
                         "job": .string(name), "options": .array(options.map { .string($0) }),
-                        "schedule": schedules[name].map { .string($0) } ?? .null,
-                        "timeZone": .string(settings.schedule.zone.identifier),
+                        "schedule": schedules[name].map { .string($0.expression.text) } ?? .null,
+                        "timeZone": schedules[name].map { .string($0.timeZone.identifier) } ?? .null,
                     ]
                 }
             ),
         ])
         for (name, options) in jobs {
-            console.line("\(name)  [\(schedules[name] ?? "on demand")]  options: \(options.joined(separator: ", "))")
+            let schedule = schedules[name]?.expression.text ?? "on demand"
+            console.line("\(name)  [\(schedule)]  options: \(options.joined(separator: ", "))")
         }
         return .done
     }

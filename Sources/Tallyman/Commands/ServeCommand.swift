@@ -24,7 +24,7 @@ struct ServeCommand: TallyCommand {
 
     func execute(_ console: Console) async throws -> ExitStatus {
         let settings = try settings(serving: true)
-        let graph = try Graph(settings, isDaemon: true)
+        let graph = try Graph(settings)
         if migrate || settings.migrateOnStart { _ = try await graph.migrations.up() }
         let draining = DrainMark()
         let gate = await Gate(settings.access)
@@ -42,7 +42,7 @@ struct ServeCommand: TallyCommand {
         graph.scrape.start()
         // Shut down from the last to the first: ready turns 503, no new fires, runs end, then HTTP closes.
         var configuration = ServiceGroupConfiguration(
-            services: [server, graph.runnerService, graph.schedulerService, draining].map { .init(service: $0) },
+            services: [server, graph.eventService, graph.runnerService, graph.schedulerService, draining].map { .init(service: $0) },
             gracefulShutdownSignals: [.sigterm, .sigint],
             logger: Logger(label: "lifecycle")
         )

@@ -2,48 +2,40 @@ import API
 import Engine
 import Foundation
 import Logging
-import Mongo
 import Postgres
-import ProductSync
 import Runtime
 import ServiceLifecycle
 import Telemetry
 
 /// The daemon's objects, made once from the settings; commands take what they need of it.
 final class Graph: Sendable {
-    static let productSync: JobName = "product_sync"
-
     let settings: Settings
     let logger: Logger
-    let cart: PGPool
+    let databases: DatabasePools
     let state: PGPool
-    /// Probes have sessions of their own: a busy pool must not make the daemon look dead.
-    let probeCart: PGPool
-    let probeMongo: MongoPool
-    let mongo: MongoPool
+    let features: [Feature]
     let jobs: [any Job]
     let runner: JobRunner
     let ledger: Ledger
     let scheduler: Scheduler
     let migrations: DatabaseMigrations
+    let deadLetters: DeadLetterStore
+    let watermarks: WatermarkStore
+    let events = EventHub()
     let startedAt = Date()
 
-    init(_ settings: Settings, isDaemon: Bool = false) throws {
+    init(_ settings: Settings) throws {
         self.settings = settings
         logger = Logger(label: "tallyman")
-        let cart = PGPool(settings.product.cart, maxConnections: 8)
-        self.cart = cart
-        let sharesDatabase = settings.state.databaseLabel == settings.product.cart.databaseLabel
-        let state = sharesDatabase ? cart : PGPool(settings.state, maxConnections: 6)
+        let databases = DatabasePools()
+        self.databases = databases
+        let shared = SharedObjects(databases: databases, schedule: settings.schedule)
+        let features = try settings.features.map { try $0.build(shared) }
+        self.features = features
+        let state = databases.pool(settings.state, maxConnections: 6)
         self.state = state
-        probeCart = PGPool(settings.product.cart.forProbes, maxConnections: 2, acquireTimeout: .seconds(2))
-        let mongo = try MongoPool(settings.product.mongo)
-        self.mongo = mongo
-        probeMongo = try MongoPool(settings.product.mongo)
-        let health = HealthCheckJob(mongo: probeMongo, cart: probeCart)
-        let jobs: [any Job] = [
-            ProductSyncJob(settings: settings.product.sync, mongo: mongo, cart: cart), health,
-        ]
+        let health = HealthCheckJob(probes: features.flatMap(\.probes))
+        let jobs: [any Job] = features.flatMap(\.jobs) + [health]
         self.jobs = jobs
         runner = JobRunner(
             state: state,
@@ -53,34 +45,45 @@ final class Graph: Sendable {
             logger: Logger(label: "engine")
         )
         ledger = Ledger(state: state)
-        let schedule = settings.schedule
+        let own = ScheduleDefinition(
+            job: health.name,
+            expression: settings.schedule.healthCheck,
+            timeZone: settings.schedule.zone
+        )
         scheduler = Scheduler(
             state: state,
             runner: runner,
-            schedules: [
-                ScheduleDefinition(job: Self.productSync, expression: schedule.sync, timeZone: schedule.zone),
-                ScheduleDefinition(job: health.name, expression: schedule.healthCheck, timeZone: schedule.zone),
-            ],
-            enabledAtStart: schedule.isEnabled,
+            schedules: features.flatMap(\.schedules) + [own],
+            enabledAtStart: settings.schedule.isEnabled,
             holder: ProcessSetup.holder,
             logger: Logger(label: "scheduler")
         )
-        migrations = try DatabaseMigrations(sharesDatabase ? [cart] : [cart, state])
+        let written = features.flatMap(\.databases)
+        migrations = try DatabaseMigrations(written, state: state)
+        deadLetters = DeadLetterStore(written.map { ($0.role, $0.pool) })
+        watermarks = WatermarkStore(written.map { ($0.role, $0.pool) })
     }
 
     var runnerService: any Service { UntilShutdown { [runner] in try await runner.run() } }
     var schedulerService: any Service { UntilShutdown { [scheduler] in try await scheduler.run() } }
 
+    var eventService: any Service { UntilShutdown { [events, runsPort] in try await events.run(runsPort) } }
+
+    private var runsPort: EngineRuns {
+        EngineRuns(jobs: jobs, runner: runner, ledger: ledger, keys: IdempotencyKeys(state: state))
+    }
+
     /// What the HTTP routes and the status command reach.
     func ports(draining: DrainMark? = nil) -> APIPorts {
-        let product = settings.product
-        let (mongo, cart, scrape) = (mongo, cart, scrape)
+        let scrape = scrape
         return APIPorts(
-            runs: EngineRuns(jobs: jobs, runner: runner, ledger: ledger),
+            runs: runsPort,
             scheduler: EngineScheduler(scheduler: scheduler),
-            deadLetters: EngineDeadLetters(target: cart),
+            deadLetters: EngineDeadLetters(store: deadLetters),
+            watermarks: EngineWatermarks(store: watermarks),
+            events: events,
             probes: probes,
-            stats: { try await ProductStats.collect(mapping: product.sync.mapping, mongo: mongo, cart: cart) },
+            stats: features.lazy.compactMap(\.stats).first,
             info: ServiceInfo(version: ProcessSetup.version, startedAt: startedAt, memory: { MachineMemory.use() }),
             metricsText: { scrape.page() },
             isDraining: { draining?.isSet ?? false }
@@ -88,38 +91,24 @@ final class Graph: Sendable {
     }
 
     var scrape: ScrapeMetrics {
-        var pools = [("cart", cart)]
-        if state !== cart { pools.append(("state", state)) }
-        return ScrapeMetrics(postgres: pools, mongo: [("products", mongo)], startedAt: startedAt)
+        var pools = features.flatMap(\.databases).map { ($0.role, $0.pool) }
+        if !pools.contains(where: { $0.1 === state }) { pools.append(("state", state)) }
+        return ScrapeMetrics(postgres: pools, mongo: features.flatMap(\.mongoPools), startedAt: startedAt)
     }
 
-    private var probes: ServiceProbes {
-        let (probeMongo, probeCart, migrations) = (probeMongo, probeCart, migrations)
-        return ServiceProbes(
-            productMongodb: { await DependencyProbe.mongo(probeMongo) },
-            postgresql: { await DependencyProbe.postgres(probeCart) },
-            migrations: { await migrations.probe(over: probeCart) }
-        )
+    private var probes: [NamedProbe] {
+        let (migrations, databases, state) = (migrations, databases, state)
+        return features.flatMap(\.probes) + [
+            NamedProbe("migrations", isConnection: false) { await migrations.probe(over: databases) },
+            NamedProbe("leases", isConnection: false) {
+                await DependencyProbe.leases(databases.probePool(state.settings))
+            },
+        ]
     }
 
     /// Closes every session; safe to call once at the end of a command.
     func close() async {
-        await mongo.close()
-        await probeMongo.close()
-        await probeCart.close()
-        await state.close()
-        await cart.close()
-    }
-}
-
-extension PGSettings {
-    /// The same database with limits that suit a probe.
-    var forProbes: PGSettings {
-        PGSettings(
-            url: url,
-            applicationName: applicationName,
-            connectTimeout: .seconds(2),
-            statementTimeout: .seconds(2)
-        )
+        for feature in features { await feature.close() }
+        await databases.close()
     }
 }

@@ -1,38 +1,30 @@
 import API
 import Engine
 import Metrics
-import Mongo
 import Postgres
 import Runtime
 
-/// Probes both databases on its schedule, so that an outage shows in the metrics and the ledger before a sync needs
-/// them.
+/// Asks everything the features depend on, so that an outage shows in the metrics and the ledger before a run needs
+/// it.
 struct HealthCheckJob: Job {
     let name: JobName = "health_check"
     let knownOptions: Set<RunOptionName> = [.dryRun]
     var targets: [PGPool] { [] }
-    let mongo: MongoPool
-    let cart: PGPool
+    let probes: [NamedProbe]
 
     func run(_ context: RunContext) async throws -> RunSummary {
         context.progress.stage("probe")
-        async let source = DependencyProbe.mongo(mongo)
-        async let target = DependencyProbe.postgres(cart)
-        let results = [("productMongodb", await source), ("postgresql", await target)]
-        for (name, result) in results {
-            Gauge(label: "etl_dependency_up", dimensions: [("dependency", name)]).record(result.isOK ? 1 : 0)
+        var failures: [String] = []
+        for probe in probes {
+            let result = await probe.ask()
+            Gauge(label: "etl_dependency_up", dimensions: [("dependency", probe.name)]).record(result.isOK ? 1 : 0)
+            if case .failed(let reason) = result { failures.append("\(probe.name): \(reason)") }
         }
-        for (name, result) in results {
-            if case .failed(let reason) = result {
-                throw TallyError(
-                    name == "postgresql" ? .targetUnreachable : .sourceUnreachable,
-                    during: "health.probe",
-                    "\(name): \(reason)"
-                )
-            }
+        guard failures.isEmpty else {
+            throw TallyError(.sourceUnreachable, during: "health.probe", failures.joined(separator: "; "))
         }
         return RunSummary(
-            counts: ["probed": results.count, "answered": results.count],
+            counts: ["probed": probes.count, "answered": probes.count],
             details: .object([:]),
             deadLetters: 0,
             proof: .compareOnly

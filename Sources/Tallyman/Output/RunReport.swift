@@ -5,7 +5,7 @@ import Runtime
 /// A finished run as a command reports it.
 enum RunReport {
     static func ended(_ record: RunRecord, _ console: Console) -> ExitStatus {
-        let isSync = record.job == Graph.productSync
+        let isSync = record.job == ProductSyncFeature.job
         var body = (isSync ? SyncAnswer.body(record) : JobAnswer.body(record)).object ?? [:]
         body["job"] = .string(record.job.rawValue)
         body["error"] = record.error.map(RunAnswer.error) ?? .null
@@ -16,6 +16,34 @@ enum RunReport {
             if let remedy = record.error?.remedy { console.note("  \(remedy)") }
         }
         return status(record)
+    }
+
+    /// Several runs as one answer; the status is the worst of them.
+    static func ended(_ runs: [(job: JobName, outcome: CommandRuns.Outcome)], _ console: Console) -> ExitStatus {
+        var bodies: [JSONValue] = []
+        var statuses: [ExitStatus] = []
+        for (job, outcome) in runs {
+            switch outcome {
+            case .success(let record):
+                var body = JobAnswer.body(record).object ?? [:]
+                body["job"] = .string(job.rawValue)
+                body["error"] = record.error.map(RunAnswer.error) ?? .null
+                bodies.append(.object(body))
+                statuses.append(status(record))
+                console.line("\(job): \(JobAnswer.message(record))")
+                if !console.isJSON { counts(record, console) }
+            case .failure(let error):
+                let ours = TallyError.wrapping(error, during: "command.run")
+                let isBusy = error is RunBusy
+                let reason = isBusy ? "another run of it is going" : ours.summary
+                bodies.append(["job": .string(job.rawValue), "success": false, "message": .string(reason)])
+                statuses.append(isBusy ? .busy : .failed)
+                console.note("\(job): \(reason)")
+            }
+        }
+        let worst = [ExitStatus.failed, .busy, .deadLetters].first { statuses.contains($0) } ?? .done
+        console.answer(["success": .bool(worst == .done), "runs": .array(bodies)])
+        return worst
     }
 
     static func validation(_ record: RunRecord, _ console: Console) -> ExitStatus {

@@ -3,22 +3,12 @@ import Cron
 import Foundation
 import HTTPServer
 import Logging
-import Mongo
 import Postgres
-import ProductSync
 import Runtime
 
 /// All settings of the daemon and its commands, read once and passed as values.
 struct Settings: Sendable {
-    /// Where products come from and where they go.
-    struct Product: Sendable {
-        let mongo: MongoSettings
-        let cart: PGSettings
-        let sync: ProductSyncSettings
-    }
-
     struct Schedule: Sendable {
-        let sync: CronExpression
         let healthCheck: CronExpression
         let zone: TimeZone
         let isEnabled: Bool
@@ -33,7 +23,8 @@ struct Settings: Sendable {
         let isLevelChosen: Bool
     }
 
-    let product: Product
+    /// Those whose settings are there, in the order of `FeatureList`.
+    let features: [any FeatureSettings]
     let state: PGSettings
     let access: AccessSettings
     let http: HTTPServerConfiguration
@@ -48,8 +39,8 @@ extension Settings {
     /// - Throws: `SettingsInvalid` with every problem.
     static func read(_ reader: inout SettingsReader) throws -> Settings {
         let log = readLog(&reader)
-        let product = readProduct(&reader)
-        let state = readState(&reader, product: product)
+        let features = FeatureList.read(&reader)
+        let state = readState(&reader, features)
         let access = readAccess(&reader)
         let host = readHost(&reader, hasKey: access.map { !$0.keys.isEmpty } ?? false)
         let port = reader.int(.port, in: 0...65_535, default: 4000)
@@ -57,9 +48,9 @@ extension Settings {
         let schedule = readSchedule(&reader)
         let migrate = reader.bool(.migrateOnStart, default: false)
         try reader.finish()
-        guard let product, let state, let access, let schedule else { throw SettingsInvalid(problems: []) }
+        guard let state, let access, let schedule else { throw SettingsInvalid(problems: []) }
         return Settings(
-            product: product,
+            features: features,
             state: state,
             access: access,
             http: http,
@@ -82,79 +73,16 @@ extension Settings {
         return Log(format: format, level: level, isLevelChosen: reader.has(.logLevel))
     }
 
-    private static func readProduct(_ reader: inout SettingsReader) -> Product? {
-        let mongo = readMongo(&reader)
-        let cart = readDatabase(&reader, .cartDatabaseURL, required: true)
-        let batchSize = reader.int(.syncBatchSize, in: RunOptionsBody.batchSizeRange, default: 100)
-        let orphans = reader.parsed(
-            .syncOrphans,
-            default: "report",
-            expected: "report, delete or mark:<column>",
-            OrphanPolicy.init
-        )
-        let percent = reader.int(.syncMaxDeletePercent, in: 0...100, default: 5)
-        let verify = reader.choice(.syncVerify, ["full": true, "tags": false], default: false)
-        let mapping = readMapping(&reader)
-        guard let mongo, let cart, let orphans, let mapping else { return nil }
-        let sync = ProductSyncSettings(
-            batchSize: batchSize,
-            orphanPolicy: orphans,
-            deletePercentMax: percent,
-            verifyFull: verify,
-            mapping: mapping
-        )
-        return Product(mongo: mongo, cart: cart, sync: sync)
-    }
-
-    private static func readMongo(_ reader: inout SettingsReader) -> MongoSettings? {
-        guard let url = reader.secret(.productServiceMongoDBURL) else {
+    /// The first configured feature's target unless a variable names another database.
+    private static func readState(_ reader: inout SettingsReader, _ features: [any FeatureSettings]) -> PGSettings? {
+        if reader.has(.stateDatabaseURL) { return reader.database(.stateDatabaseURL, required: "") }
+        if let first = features.first { return first.stateDatabase }
+        // Nothing is configured at all: say how the main job is.
+        if !FeatureList.all.contains(where: { $0.isOn(reader) }) {
             reader.refuse(.productServiceMongoDBURL, "is required: mongodb://host:27017/product")
-            return nil
+            reader.refuse(.cartDatabaseURL, "is required: postgresql://user:password@host:5432/cart")
         }
-        do {
-            return try MongoSettings(
-                url: url,
-                user: reader.secret(.mongoUser),
-                password: reader.secret(.mongoPassword),
-                applicationName: "tallyman"
-            )
-        } catch {
-            let reason = TallyError.wrapping(error, during: "settings").summary
-            reader.refuse(.productServiceMongoDBURL, "is not usable: \(reason)")
-            return nil
-        }
-    }
-
-    private static func readDatabase(_ reader: inout SettingsReader, _ name: SettingName, required: Bool) -> PGSettings?
-    {
-        guard let url = reader.secret(name) else {
-            if required { reader.refuse(name, "is required: postgresql://user:password@host:5432/cart") }
-            return nil
-        }
-        let isPostgres = url.expose { $0.hasPrefix("postgres://") || $0.hasPrefix("postgresql://") }
-        guard isPostgres else {
-            reader.refuse(name, "must be a URL that begins with postgresql:// or postgres://")
-            return nil
-        }
-        return PGSettings(url: url, applicationName: "tallyman")
-    }
-
-    private static func readState(_ reader: inout SettingsReader, product: Product?) -> PGSettings? {
-        reader.has(.stateDatabaseURL) ? readDatabase(&reader, .stateDatabaseURL, required: true) : product?.cart
-    }
-
-    private static func readMapping(_ reader: inout SettingsReader) -> SyncMapping? {
-        guard let path = reader.string(.syncMapping) else { return .standard }
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
-            reader.refuse(.syncMapping, "names a file that cannot be read")
-            return nil
-        }
-        do {
-            return try SyncMapping(yaml: text, file: path)
-        } catch {
-            reader.refuse(.syncMapping, TallyError.wrapping(error, during: "settings").summary)
-            return nil
-        }
+        return nil
     }
 
     private static func readAccess(_ reader: inout SettingsReader) -> AccessSettings? {
@@ -188,18 +116,12 @@ extension Settings {
     }
 
     private static func readSchedule(_ reader: inout SettingsReader) -> Schedule? {
-        let expected = "a cron expression of five fields, such as */30 * * * *"
-        let sync = reader.parsed(.syncCronSchedule, default: "*/30 * * * *", expected: expected) {
-            try? CronExpression($0)
-        }
-        let health = reader.parsed(.healthCheckCronSchedule, default: "*/5 * * * *", expected: expected) {
-            try? CronExpression($0)
-        }
+        let health = reader.cron(.healthCheckCronSchedule, default: "*/5 * * * *")
         let zone = reader.parsed(.timeZone, default: "UTC", expected: "an IANA time zone such as Europe/Berlin") {
             TimeZone(identifier: $0)
         }
         let isEnabled = reader.bool(.enableScheduler, default: true)
-        guard let sync, let health, let zone else { return nil }
-        return Schedule(sync: sync, healthCheck: health, zone: zone, isEnabled: isEnabled)
+        guard let health, let zone else { return nil }
+        return Schedule(healthCheck: health, zone: zone, isEnabled: isEnabled)
     }
 }

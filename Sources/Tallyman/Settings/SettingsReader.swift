@@ -1,5 +1,7 @@
 import Configuration
+import Cron
 import Foundation
+import Postgres
 import Runtime
 
 /// One thing that is wrong with the settings: the variable's name and what it must be, never what it is.
@@ -83,6 +85,30 @@ struct SettingsReader {
             return nil
         }
         return parsed
+    }
+
+    /// A PostgreSQL URL; nil when it is unset or refused. `example` shows what a required one looks like.
+    mutating func database(_ name: SettingName, required example: String?) -> PGSettings? {
+        guard let url = secret(name) else {
+            if let example { refuse(name, "is required: \(example)") }
+            return nil
+        }
+        guard url.expose({ $0.hasPrefix("postgres://") || $0.hasPrefix("postgresql://") }) else {
+            refuse(name, "must be a URL that begins with postgresql:// or postgres://")
+            return nil
+        }
+        return PGSettings(url: url, applicationName: "tallyman")
+    }
+
+    /// A schedule's expression; a refusal names the field at fault, never what stands in it.
+    mutating func cron(_ name: SettingName, default fallback: String) -> CronExpression? {
+        do throws(CronParseError) {
+            return try CronExpression(value(name) ?? fallback)
+        } catch {
+            let expected = "must be a cron expression of five fields, such as */30 * * * *"
+            refuse(name, error.field == "expression" ? expected : "\(expected); its \(error.field) is not valid")
+            return nil
+        }
     }
 
     func list(_ name: SettingName) -> [String] {

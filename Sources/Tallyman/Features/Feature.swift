@@ -1,0 +1,85 @@
+import API
+import Engine
+import Mongo
+import Postgres
+import Runtime
+
+/// The settings of one feature, read once; a feature whose settings are absent is off.
+protocol FeatureSettings: Sendable {
+    /// What people call it.
+    static var featureName: String { get }
+    /// Whether somebody wants it: the variable it cannot do without is set.
+    static func isOn(_ reader: SettingsReader) -> Bool
+    /// nil when the feature is off; what is wrong is refused by the variable's name, also while it is off.
+    static func read(_ reader: inout SettingsReader) -> Self?
+    /// The database that holds the engine's state when `STATE_DATABASE_URL` names none.
+    var stateDatabase: PGSettings { get }
+    /// Makes the feature's objects. Throws `.settingsInvalid` for what only shows now.
+    func build(_ shared: SharedObjects) throws -> Feature
+}
+
+/// What one feature brings to the daemon.
+struct Feature: Sendable {
+    let name: String
+    let jobs: [any Job]
+    /// When its jobs are due unless settings say otherwise.
+    let schedules: [ScheduleDefinition]
+    /// The databases it writes; the engine's tables are made in each.
+    let databases: [FeatureDatabase]
+    /// Questions to what it depends on, by the name `/health` shows.
+    let probes: [NamedProbe]
+    /// Looks at what its jobs need and says what to do about what it finds.
+    let examine: @Sendable () async -> [Doctor.Finding]
+    /// GRANT statements that give a role what the feature needs, and no more.
+    let grants: [String]
+    /// Counts and sizes of both sides for `/stats`; nil where the feature has none.
+    let stats: (@Sendable () async throws -> JSONValue)?
+    /// Pools of MongoDB clients by the name their gauges carry.
+    let mongoPools: [(name: String, pool: MongoPool)]
+    /// Ends every session that is not one of `databases`.
+    let close: @Sendable () async -> Void
+
+    init(
+        name: String,
+        jobs: [any Job],
+        schedules: [ScheduleDefinition],
+        databases: [FeatureDatabase],
+        probes: [NamedProbe] = [],
+        examine: @escaping @Sendable () async -> [Doctor.Finding] = { [] },
+        grants: [String] = [],
+        stats: (@Sendable () async throws -> JSONValue)? = nil,
+        mongoPools: [(name: String, pool: MongoPool)] = [],
+        close: @escaping @Sendable () async -> Void = {}
+    ) {
+        self.name = name
+        self.jobs = jobs
+        self.schedules = schedules
+        self.databases = databases
+        self.probes = probes
+        self.examine = examine
+        self.grants = grants
+        self.stats = stats
+        self.mongoPools = mongoPools
+        self.close = close
+    }
+}
+
+/// A database that a feature writes, with the migrations it needs beyond the engine's.
+struct FeatureDatabase: Sendable {
+    /// What it is to the shop: `cart`, `marketplace`, `analytics`, `warehouse`. Names its dead letters and metrics.
+    let role: String
+    let pool: PGPool
+    let migrations: [PGMigration]
+
+    init(role: String, pool: PGPool, migrations: [PGMigration] = []) {
+        self.role = role
+        self.pool = pool
+        self.migrations = migrations
+    }
+}
+
+/// What features share: one pool a database however many use it, and the zone of their schedules.
+struct SharedObjects: Sendable {
+    let databases: DatabasePools
+    let schedule: Settings.Schedule
+}
