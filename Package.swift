@@ -115,6 +115,7 @@ let package = Package(
         ),
         tests("TallymanTests", ["Tallyman", "HTTPServer", "HTTPWire", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),
+        tests("EndToEndTests", ["API", "Mongo", "Runtime", "Tallyman", jwt]),
         tests("CrashTests", ["Engine", "Mongo", "Postgres", "ProductSync", "Runtime", "Tallyman", log]),
         tests("ArchitectureTests", []),
     ]

@@ -15,7 +15,8 @@ extension ServerResponse {
         guard case .bytes(let plain) = body else { return self }
         var response = self
         response.headers[.vary] = "Accept-Encoding"
-        guard plain.count >= Self.gzipBytesMin, AcceptEncoding.asks(for: "gzip", request.headers[.acceptEncoding]) else {
+        guard plain.count >= Self.gzipBytesMin, AcceptEncoding.asks(for: "gzip", request.headers[.acceptEncoding])
+        else {
             return response
         }
         let writer = try GzipWriter()
