@@ -113,10 +113,19 @@ let package = Package(
             "APITests",
             ["API", "Cron", "Engine", "Gzip", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt, log]
         ),
-        tests("TallymanTests", ["Tallyman", "HTTPServer", "HTTPWire", "Mongo", "Runtime"]),
+        tests("TallymanTests", ["Tallyman", "Cron", "HTTPServer", "HTTPWire", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),
         tests("EndToEndTests", ["API", "Mongo", "Runtime", "Tallyman", jwt]),
         tests("CrashTests", ["Engine", "Mongo", "Postgres", "ProductSync", "Runtime", "Tallyman", log]),
         tests("ArchitectureTests", []),
     ]
 )
+
+// bin/test builds the HTTP layers alone under the sanitizers: what they do not import need not be built once more.
+if Context.environment["TALLYMAN_SLICE"] == "http" {
+    let slice: Set = [
+        "Runtime", "Telemetry", "HTTPWire", "HTTPServer", "TestKit", "HTTPWireTests", "HTTPServerTests",
+    ]
+    package.products = []
+    package.targets.removeAll { !slice.contains($0.name) }
+}

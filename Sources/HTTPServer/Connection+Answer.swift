@@ -10,14 +10,18 @@ enum AnswerBytes {
         guard case .bytes(let body) = response.body else { return head(response) }
         var response = response
         response.headers[.transferEncoding] = nil
-        response.headers[.contentLength] = mayHaveBody(response.status) ? String(body.count) : nil
-        return isBodyless || !mayHaveBody(response.status) ? head(response) : head(response) + body
+        response.headers[.contentLength] = nil
+        let mayHaveBody = mayHaveBody(response.status)
+        if mayHaveBody { response.headers.append(HTTPField(name: .contentLength, value: String(body.count))) }
+        let sent = isBodyless || !mayHaveBody ? [] : body
+        return head(response, room: sent.count) + sent
     }
 
-    static func head(_ response: ServerResponse) -> [UInt8] {
+    static func head(_ response: ServerResponse, room: Int = 0) -> [UInt8] {
         var fields = response.headers
-        fields[.date] = HTTPDate.text(secondsSince1970: max(0, Int(Date().timeIntervalSince1970)))
-        return ResponseHead.bytes(response.status, fields)
+        fields[.date] = nil
+        fields.append(HTTPField(name: .date, value: HTTPDate.now()))
+        return ResponseHead.bytes(response.status, fields, room: room)
     }
 
     /// 204 and 304 end with their head (RFC 9110 §15.3.5, §15.4.5).

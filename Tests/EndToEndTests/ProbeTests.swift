@@ -99,7 +99,8 @@ import Testing
         let sync = try RawClient(port: daemon.port)
         let token = try await RunningDaemon.token()
         sync.send(
-            "POST /api/etl/sync HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \(token)\r\nContent-Length: 0\r\n\r\n"
+            "POST /api/etl/sync HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
+                + "Authorization: Bearer \(token)\r\n\r\n"
         )
         try await gate.waitForArrival()
         daemon.process.signal(SIGTERM)

@@ -25,9 +25,18 @@ allow-x00 = true
 # A run that is going is met with 409, whatever the data.
 positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409", "422"]
 negative_data_rejection.expected-statuses = ["4xx"]
+
+# Which options a job knows, and which cursor was handed out, no schema can say: both are refused with 400.
+[[operations]]
+include-operation-id = "postApiEtlJobsJobRun"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-operation-id = "getApiEtlDeadLetters"
+checks.positive_data_acceptance.enabled = false
 """
 
-# The server refuses these while it reads the head, before it knows the operation.
+# They never end.
 STREAMS = "/events$"
 
 

@@ -12,7 +12,7 @@ struct ProbeRoutes: Sendable {
     var routes: [APIRoute] {
         var all: [APIRoute] = []
         for prefix in ["/api/etl", ""] {
-            all.append(APIRoute(.get, "\(prefix)/live", .open) { _ in live() })
+            all.append(APIRoute(.get, "\(prefix)/live", .open, isImmediate: true) { _ in live() })
             all.append(APIRoute(.get, "\(prefix)/ready", .open) { _ in try await ready() })
             all.append(APIRoute(.get, "\(prefix)/health", .open) { _ in try await health() })
         }
