@@ -57,6 +57,7 @@ let package = Package(
         ),
         .target(name: "Postgres", dependencies: ["CLibPQ", "Runtime", "Telemetry", log], swiftSettings: house),
         .target(name: "Mongo", dependencies: ["CLibMongoC", "Runtime", "Telemetry", log], swiftSettings: house),
+        .target(name: "ConfigFile", dependencies: ["Runtime", yams], swiftSettings: safe),
         .target(name: "HTTPClient", dependencies: ["Runtime"], swiftSettings: safe),
         .target(
             name: "Engine",
@@ -66,7 +67,20 @@ let package = Package(
         ),
         .target(
             name: "ProductSync",
-            dependencies: ["Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log, metrics, yams, crypto],
+            dependencies: [
+                "ConfigFile", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log, metrics, yams, crypto,
+            ],
+            swiftSettings: safe
+        ),
+        .target(
+            name: "TableExport",
+            dependencies: ["ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log, metrics, yams],
+            resources: [.embedInCode("Migrations")],
+            swiftSettings: safe
+        ),
+        .target(
+            name: "Alerts",
+            dependencies: ["Engine", "HTTPClient", "Postgres", "Runtime", "Telemetry", log, metrics, crypto],
             swiftSettings: safe
         ),
         .target(
@@ -80,8 +94,8 @@ let package = Package(
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Mongo", "Postgres", "ProductSync", "Runtime",
-                "Telemetry", log, metrics, lifecycle, jwt,
+                "API", "Alerts", "ConfigFile", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Mongo", "Postgres",
+                "ProductSync", "Runtime", "TableExport", "Telemetry", log, metrics, lifecycle, jwt, yams,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -98,6 +112,8 @@ let package = Package(
         tests("HTTPClientTests", ["HTTPClient", "Runtime"]),
         tests("RuntimeTests", ["Runtime"]),
         tests("GzipTests", ["Gzip", "Runtime"]),
+        tests("AlertsTests", ["Alerts", "Engine", "HTTPClient", "Postgres", "Runtime", log, crypto]),
+        tests("ConfigFileTests", ["ConfigFile", "Runtime", yams]),
         tests("CronTests", ["Cron"]),
         tests("HTTPWireTests", ["HTTPWire", httpTypes]),
         tests(
@@ -114,6 +130,7 @@ let package = Package(
             ["API", "Cron", "Engine", "Gzip", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt, log]
         ),
         tests("TallymanTests", ["Tallyman", "Cron", "HTTPServer", "HTTPWire", "Mongo", "Runtime"]),
+        tests("TableExportTests", ["TableExport", "ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),
         tests("EndToEndTests", ["API", "Mongo", "Runtime", "Tallyman", jwt]),
         tests("CrashTests", ["Engine", "Mongo", "Postgres", "ProductSync", "Runtime", "Tallyman", log]),
