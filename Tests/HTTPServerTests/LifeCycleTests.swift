@@ -176,7 +176,8 @@ import Testing
         let begin = ContinuousClock.now
         let client = Watched<RawClient?>(nil)
         // A stop waits for the answers under way, so this one must have ended by itself.
-        try await TestServer.run(router, stopWithin: .seconds(300), { $0.writeTimeout = .milliseconds(100) }) { server in
+        let change: (inout HTTPServerConfiguration) -> Void = { $0.writeTimeout = .milliseconds(100) }
+        try await TestServer.run(router, stopWithin: .seconds(300), change) { server in
             let slow = try server.client(reads: false)
             client.change { $0 = slow }
             slow.send(get("/large"))

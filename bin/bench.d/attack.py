@@ -1,7 +1,7 @@
 """The clients of bin/bench.d/attack: usage: attack.py PORT DAEMON_PID ROUNDS CART_URL
 
-Every slow client sends a byte a second; those that never read ask for a document twenty times over and leave their
-small buffers full. While a sync runs, GET /live is asked every 10 ms over one connection and over new ones in turn.
+Every slow client sends a byte a second; those that never read ask for a document of 95 KB a hundred times
+over, which no buffer holds. While a sync runs, GET /live is asked every 10 ms over one connection and over new ones in turn.
 """
 
 import json
@@ -59,7 +59,7 @@ class Clients:
             self.add("body", "POST /api/etl/sync HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                      "Content-Length: 60000\r\n\r\n{")
             deaf = connect(buffer=4096)
-            deaf.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
+            deaf.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
             self.deaf.append(deaf)
         self.thread = threading.Thread(target=self.keep_slow, daemon=True)
         self.thread.start()
