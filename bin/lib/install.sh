@@ -1,7 +1,7 @@
 # Installs what a fresh Debian 12 lacks: packages with apt, Python packages in a virtual environment. Sourced, not run.
 # shellcheck shell=bash
 
-DEBIAN_PACKAGES=(libpq-dev libmongoc-dev libbson-dev postgresql python3-venv pkg-config)
+DEBIAN_PACKAGES=(libpq-dev libmongoc-dev libbson-dev zlib1g-dev postgresql python3-venv pkg-config)
 # What the tests of the console need besides: a real browser, its driver, and what steers it.
 BROWSER_PACKAGES=(chromium chromium-driver python3-selenium)
 

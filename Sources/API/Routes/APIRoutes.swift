@@ -26,7 +26,12 @@ package enum APIRoutes {
             { request, route, next in try await edge.answer(request, route: route, next: next) }
         ]
         for route in all(ports) {
-            let options = RouteOptions(longRunning: route.isLong, bodyMax: bodyBytesMax)
+            let options = RouteOptions(
+                longRunning: route.isLong,
+                isImmediate: route.isImmediate,
+                bodyMax: bodyBytesMax,
+                produces: route.produces
+            )
             router.on(route.method, route.path, options: options) { request, parameters in
                 let caller = try await gate.admit(
                     request.headers,
