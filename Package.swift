@@ -88,7 +88,7 @@ let package = Package(
             dependencies: [
                 "Engine", "Gzip", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
             ],
-            resources: [.embedInCode("OpenAPI")],
+            resources: [.embedInCode("OpenAPI"), .embedInCode("Console")],
             swiftSettings: safe
         ),
         .executableTarget(
@@ -129,11 +129,16 @@ let package = Package(
             "APITests",
             ["API", "Cron", "Engine", "Gzip", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt, log]
         ),
-        tests("TallymanTests", ["Tallyman", "Cron", "HTTPServer", "HTTPWire", "Mongo", "Runtime"]),
+        tests("TallymanTests", ["Tallyman", "API", "Cron", "HTTPServer", "HTTPWire", "Mongo", "Runtime", yams]),
         tests("TableExportTests", ["TableExport", "ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),
-        tests("EndToEndTests", ["API", "Mongo", "Runtime", "Tallyman", jwt]),
         tests("CrashTests", ["Engine", "Mongo", "Postgres", "ProductSync", "Runtime", "Tallyman", log]),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["API", "Mongo", "Runtime", "Tallyman", jwt, "TestKit"],
+            exclude: ["Browser"],
+            swiftSettings: house
+        ),
         tests("ArchitectureTests", []),
     ]
 )

@@ -92,6 +92,7 @@ struct Daemon {
         NamedProbe("migrations", isConnection: false) { .ok },
     ]
     var isDraining = false
+    var differences: [DifferenceReader] = []
     var access = AccessSettings(keys: [])
 
     func ports() -> APIPorts {
@@ -106,7 +107,8 @@ struct Daemon {
             stats: { ["source": ["count": 3]] },
             info: ServiceInfo(version: "1.2.3", memory: { MemoryUse(usedMiB: 12.34, totalMiB: 2048) }),
             metricsText: { "# metrics\n" },
-            isDraining: { isDraining }
+            isDraining: { isDraining },
+            differences: differences
         )
     }
 

@@ -140,7 +140,8 @@ final class Graph: Sendable {
             info: ServiceInfo(version: ProcessSetup.version, startedAt: startedAt, memory: { MachineMemory.use() }),
             metricsText: { scrape.page() },
             isDraining: { draining?.isSet ?? false },
-            reload: { [self] in try reload() }
+            reload: { [self] in try reload() },
+            differences: features.compactMap(\.difference)
         )
     }
 
