@@ -127,18 +127,54 @@ package struct Ledger: Sendable {
                 + "VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9, clock_timestamp())",
             [
                 .uuid(id.rawValue), .text(job.rawValue), .text(trigger.rawValue), .text(requestedBy),
-                .bool(options.dryRun), .json(text), .text(holder), .int(Int64((resuming?.attempt ?? 0) + 1)),
+                .bool(options.dryRun), .json(text), .text(holder), .int(Int64(Self.attempt(after: resuming))),
                 resuming.map { .uuid($0.id.rawValue) } ?? .null,
             ]
         )
+    }
+
+    /// A process that was told to stop has used no attempt, one that died has.
+    private static func attempt(after resumed: RunRecord?) -> Int {
+        guard let resumed else { return 1 }
+        return resumed.attempt + (resumed.wasStopped ? 0 : 1)
     }
 
     /// A run that was due and did not run, for the record.
     func insertSkipped(_ id: RunID, _ job: JobName, _ options: RunOptions, requestedBy: String, holder: String)
         async throws
     {
-        try await insert(id, job, options, trigger: .schedule, requestedBy: requestedBy, holder: holder)
-        try await move(id, to: .skipped)
+        let text = String(decoding: try JSONEncoder().encode(options), as: UTF8.self)
+        // In one statement: a queued run without a lease would be taken for one whose process died.
+        try await change(
+            "INSERT INTO etl.runs (id, job, trigger, requested_by, dry_run, options, state, holder, finished_at, "
+                + "heartbeat_at) VALUES ($1, $2, 'schedule', $3, $4, $5, 'skipped', $6, clock_timestamp(), "
+                + "clock_timestamp()) ON CONFLICT (id) DO NOTHING",
+            [
+                .uuid(id.rawValue), .text(job.rawValue), .text(requestedBy), .bool(options.dryRun), .json(text),
+                .text(holder),
+            ]
+        )
+    }
+
+    /// Runs of a job that have not ended, oldest first.
+    func open(job: JobName) async throws -> [RunRecord] {
+        try await query(
+            "WHERE state IN ('queued', 'running') AND job = $1 ORDER BY queued_at LIMIT 100",
+            [.text(job.rawValue)]
+        )
+    }
+
+    /// Runs that ended in the last ten minutes because their process was told to stop, and that nothing followed.
+    func stopped() async throws -> [RunRecord] {
+        try await query(
+            """
+            r WHERE finished_at > clock_timestamp() - interval '10 minutes' AND state = 'interrupted'
+                AND error ->> 'kind' = $1 AND NOT EXISTS (
+                    SELECT FROM etl.runs n WHERE n.job = r.job AND n.queued_at > r.queued_at AND n.state <> 'skipped')
+            ORDER BY queued_at LIMIT 100
+            """,
+            [.text(TallyError.Kind.cancelled.rawValue)]
+        )
     }
 
     /// Runs under way that nobody has written about for a while; their process may be dead.

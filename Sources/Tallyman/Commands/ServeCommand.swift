@@ -42,7 +42,9 @@ struct ServeCommand: TallyCommand {
         graph.scrape.start()
         // Shut down from the last to the first: ready turns 503, no new fires, runs end, then HTTP closes.
         var configuration = ServiceGroupConfiguration(
-            services: [server, graph.eventService, graph.runnerService, graph.schedulerService, draining].map { .init(service: $0) },
+            services: [server, graph.eventService, graph.runnerService, graph.schedulerService, draining].map {
+                .init(service: $0)
+            },
             gracefulShutdownSignals: [.sigterm, .sigint],
             logger: Logger(label: "lifecycle")
         )
