@@ -104,7 +104,7 @@ package final class Scheduler: Sendable {
                     [.error: "\(TallyError.wrapping(error, during: "scheduler"))"]
                 )
             }
-            do { try await clock.sleep(.seconds(2)) } catch { return }
+            do { try await clock.sleep(.seconds(1)) } catch { return }
         }
     }
 

@@ -44,12 +44,12 @@ struct RowInserter {
 
     /// `isStaged`: the plain way met a duplicate, so the parts of this stretch take the staged way at once.
     private func insertWhole(_ rows: RowBatch, _ isStaged: inout Bool, _ outcome: inout Outcome) async throws {
+        if isStaged { return try await insertStaged(rows, &outcome) }
         do {
-            guard !isStaged else { return try await insertStaged(rows, &outcome) }
             try await writer.insert(rows)
             outcome.insertedCount += rows.count
             return
-        } catch let error as TallyError where !isStaged && error.serverError?.sqlState == "23505" {
+        } catch let error as TallyError where error.serverError?.sqlState == "23505" {
             // Somebody inserted a key of ours meanwhile, or another unique index refuses: the staged way tells them
             // apart.
             isStaged = true
