@@ -89,13 +89,19 @@ actor Lease {
         ).rows.first?[0].bool() ?? false
     }
 
+    /// Ends the session of a holder whose lease ran out.
+    ///
+    /// A session that is younger than the expiry belongs to somebody who just won the lock and has not written the row
+    /// yet: it is left alone for as long as a lease lives.
     private static func endHolder(_ connection: PGConnection, _ name: String) async throws {
         _ = try await connection.query(
             """
-            SELECT pg_terminate_backend(pid, 5000) FROM pg_locks
-            WHERE locktype = 'advisory' AND classid = \(lockSpace) AND objid = hashtext($1)::oid AND granted
-                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                AND pid <> pg_backend_pid()
+            SELECT pg_terminate_backend(a.pid, 5000) FROM pg_locks k JOIN pg_stat_activity a USING (pid)
+                JOIN etl.leases l ON l.name = $1
+            WHERE k.locktype = 'advisory' AND k.classid = \(lockSpace) AND k.objid = hashtext($1)::oid AND k.granted
+                AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND a.pid <> pg_backend_pid() AND l.expires_at < clock_timestamp()
+                AND a.backend_start < greatest(l.expires_at, clock_timestamp() - \(lifetimeSQL))
             """,
             [.text(name)]
         )
