@@ -1,6 +1,6 @@
 package import Foundation
 package import Postgres
-import Runtime
+package import Runtime
 
 /// The history of runs, in the state database.
 package struct Ledger: Sendable {
@@ -10,7 +10,7 @@ package struct Ledger: Sendable {
         self.state = state
     }
 
-    private static let columns = """
+    fileprivate static let columns = """
         id, job, trigger, requested_by, dry_run, state, fence, queued_at, started_at, finished_at, heartbeat_at,
         progress::text, summary::text, error::text, attempt, resumed_from
         """
@@ -26,41 +26,20 @@ package struct Ledger: Sendable {
         limit: Int = 50,
         before: RunID? = nil
     ) async throws -> [RunRecord] {
-        var conditions: [String] = []
-        var values: [PGValue] = []
-        if let job {
-            values.append(.text(job.rawValue))
-            conditions.append("job = $\(values.count)")
-        }
-        if let state {
-            values.append(.text(state.rawValue))
-            conditions.append("state = $\(values.count)")
-        }
-        if let before {
-            values.append(.uuid(before.rawValue))
-            conditions.append("(queued_at, id) < (SELECT queued_at, id FROM etl.runs WHERE id = $\(values.count))")
-        }
-        let filter = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
-        return try await query("\(filter) ORDER BY queued_at DESC, id DESC LIMIT \(min(1_000, max(1, limit)))", values)
+        try await records(Self.page(job: job, state: state, limit: limit, before: before))
     }
 
     package func lastRun(job: JobName, dryRun: Bool = false) async throws -> RunRecord? {
-        try await query(
-            "WHERE job = $1 AND dry_run = $2 ORDER BY queued_at DESC, id DESC LIMIT 1",
-            [.text(job.rawValue), .bool(dryRun)]
-        ).first
+        try await records(Self.newest(job, dryRun: dryRun)).first
     }
 
     package func lastSuccess(job: JobName) async throws -> RunRecord? {
-        try await query(
-            "WHERE job = $1 AND state = 'succeeded' AND NOT dry_run ORDER BY queued_at DESC, id DESC LIMIT 1",
-            [.text(job.rawValue)]
-        ).first
+        try await records(Self.newestSuccess(job)).first
     }
 
     /// Runs that anything was written about after `instant`, oldest news first; at most 200.
     package func changes(after instant: Date) async throws -> [RunRecord] {
-        try await query("WHERE heartbeat_at > $1 ORDER BY heartbeat_at LIMIT 200", [.timestamp(instant)])
+        try await records(Self.news(after: instant))
     }
 
     /// The database's own time: replicas' clocks differ, the ledger's stamps do not.
@@ -69,8 +48,12 @@ package struct Ledger: Sendable {
     }
 
     private func query(_ tail: String, _ values: [PGValue]) async throws -> [RunRecord] {
+        try await records(Question(tail, values))
+    }
+
+    private func records(_ question: Question) async throws -> [RunRecord] {
         try await state.withConnection { connection in
-            try await connection.query("SELECT \(Self.columns) FROM etl.runs \(tail)", values).rows.map(Self.record)
+            try await connection.query(question.sql, question.values).rows.map(Self.record)
         }
     }
 
@@ -111,7 +94,8 @@ package struct Ledger: Sendable {
 
     // MARK: Writing
 
-    func insert(
+    /// Opens a run, queued.
+    package func insert(
         _ id: RunID,
         _ job: JobName,
         _ options: RunOptions,
@@ -200,7 +184,7 @@ package struct Ledger: Sendable {
     }
 
     /// Moves a run on; a move that the state machine does not know changes nothing and throws.
-    func move(
+    package func move(
         _ id: RunID,
         to next: RunState,
         fence: Int64? = nil,
@@ -253,5 +237,63 @@ package struct Ledger: Sendable {
     @discardableResult
     private func change(_ sql: String, _ values: [PGValue]) async throws -> Int {
         try await state.withConnection { try await $0.query(sql, values).affectedRows }
+    }
+}
+
+// MARK: Questions
+
+extension Ledger {
+    /// A statement that reads the history; its plan is held by a test over a million runs.
+    package struct Question: Sendable {
+        package let sql: String
+        package let values: [PGValue]
+
+        fileprivate init(_ tail: String, _ values: [PGValue]) {
+            sql = "SELECT \(Ledger.columns) FROM etl.runs \(tail)"
+            self.values = values
+        }
+    }
+
+    /// One page of the history.
+    package static func page(job: JobName?, state: RunState?, limit: Int, before: RunID?) -> Question {
+        var conditions: [String] = []
+        var values: [PGValue] = []
+        if let job {
+            values.append(.text(job.rawValue))
+            conditions.append("job = $\(values.count)")
+        }
+        if let state {
+            values.append(.text(state.rawValue))
+            conditions.append("state = $\(values.count)")
+        }
+        if let before {
+            values.append(.uuid(before.rawValue))
+            conditions.append("(queued_at, id) < (SELECT queued_at, id FROM etl.runs WHERE id = $\(values.count))")
+        }
+        let filter = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+        return Question("\(filter) ORDER BY queued_at DESC, id DESC LIMIT \(min(1_000, max(1, limit)))", values)
+    }
+
+    /// The newest run of a job.
+    package static func newest(_ job: JobName, dryRun: Bool) -> Question {
+        // Written out, not bound: each has an index of its own.
+        let filter = dryRun ? "dry_run" : "NOT dry_run"
+        return Question(
+            "WHERE job = $1 AND \(filter) ORDER BY queued_at DESC, id DESC LIMIT 1",
+            [.text(job.rawValue)]
+        )
+    }
+
+    /// The newest success of a job that could write.
+    package static func newestSuccess(_ job: JobName) -> Question {
+        Question(
+            "WHERE job = $1 AND state = 'succeeded' AND NOT dry_run ORDER BY queued_at DESC, id DESC LIMIT 1",
+            [.text(job.rawValue)]
+        )
+    }
+
+    /// What changed after an instant.
+    package static func news(after instant: Date) -> Question {
+        Question("WHERE heartbeat_at > $1 ORDER BY heartbeat_at LIMIT 200", [.timestamp(instant)])
     }
 }
