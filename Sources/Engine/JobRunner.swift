@@ -148,6 +148,7 @@ package final class JobRunner: Sendable {
         for record in try await ledger.silent(for: .seconds(3)) where active.withLock({ $0[record.id] == nil }) {
             guard try await closeLeft(record) else { continue }
             found += 1
+            await ended(RunEnding(interrupted: record))
             if resumes(record.job), record.attempt < settings.attemptsMax { try await resume(record) }
         }
         for record in try await ledger.stopped() where resumes(record.job) {
@@ -274,5 +275,20 @@ package struct RunEnding: Sendable {
         self.counts = counts
         self.deadLetters = deadLetters
         self.error = error
+    }
+}
+
+extension RunEnding {
+    /// The end of a run that its own process did not live to tell.
+    fileprivate init(interrupted record: RunRecord) {
+        self.init(
+            id: record.id,
+            job: record.job,
+            dryRun: record.dryRun,
+            state: .interrupted,
+            counts: [:],
+            deadLetters: 0,
+            error: nil
+        )
     }
 }
