@@ -158,7 +158,7 @@ package final class JobRunner: Sendable {
         return found
     }
 
-    /// False when its process lives, or when a target cannot be reached now: then the next look tries again.
+    /// False when its process lives or has ended it, or when a target cannot be reached: then the next look tries again.
     private func closeLeft(_ record: RunRecord) async throws -> Bool {
         guard case .won(let lease) = try await lease(of: record.job, for: record.id) else { return false }
         do {
@@ -168,7 +168,11 @@ package final class JobRunner: Sendable {
                     try await Fence.raise(record.job, to: lease.fence, in: target)
                 }
             }
-            for left in try await ledger.open(job: record.job) { try await markInterrupted(left) }
+            let left = try await ledger.open(job: record.job)
+            for run in left { try await markInterrupted(run) }
+            await lease.release()
+            // It may have ended by itself between the look and the lease.
+            return left.contains { $0.id == record.id }
         } catch {
             await lease.release()
             let ours = TallyError.wrapping(error, during: "run.recover")
@@ -180,8 +184,6 @@ package final class JobRunner: Sendable {
             )
             return false
         }
-        await lease.release()
-        return true
     }
 
     private func resume(_ record: RunRecord) async throws {
