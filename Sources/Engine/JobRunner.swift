@@ -158,7 +158,7 @@ package final class JobRunner: Sendable {
         return found
     }
 
-    /// False when its process lives or has ended it, or when a target cannot be reached: then the next look tries again.
+    /// False when its process lives or has ended it, or when a target cannot be reached: the next look tries again.
     private func closeLeft(_ record: RunRecord) async throws -> Bool {
         guard case .won(let lease) = try await lease(of: record.job, for: record.id) else { return false }
         do {

@@ -35,6 +35,9 @@ import Testing
 
     /// Writers write and somebody asks for syncs all the while; each second a fault.
     private static func storm(_ fleet: Fleet, _ writers: Writers, seed: UInt64, seconds: Int) async throws {
+        // A slow source: most faults then meet a run in the middle.
+        fleet.replicas.source.script(StandInFault(.delay(.milliseconds(150)), on: ["find"], times: .max))
+        defer { fleet.replicas.source.clearFaults() }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 var random = SeededGenerator(seed: seed ^ 0xA5A5)

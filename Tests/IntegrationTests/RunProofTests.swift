@@ -19,6 +19,9 @@ import Testing
         let frozen = try await PGConnection.connect(runs.state.settings)
         try await frozen.execute("CREATE TABLE t (n int); INSERT INTO etl.fences (job, fence) VALUES ('scripted', 1)")
         let id = try await Self.leave(runs, "cli", attempt: 1, fence: 1)
+        try await frozen.execute(
+            "INSERT INTO etl.leases VALUES ('job:scripted', 'dead:1', '\(id)', 1, now() - interval '1 minute')"
+        )
         try await frozen.begin()
         try await frozen.execute(
             "UPDATE etl.fences SET touched_at = now() WHERE fence = 1; SET LOCAL application_name = "
