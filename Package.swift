@@ -71,6 +71,12 @@ let package = Package(
             swiftSettings: safe
         ),
         .target(
+            name: "TableExport",
+            dependencies: ["ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log, metrics, yams],
+            resources: [.embedInCode("Migrations")],
+            swiftSettings: safe
+        ),
+        .target(
             name: "Alerts",
             dependencies: ["Engine", "HTTPClient", "Postgres", "Runtime", "Telemetry", log, metrics, crypto],
             swiftSettings: safe
@@ -87,8 +93,7 @@ let package = Package(
             name: "Tallyman",
             dependencies: [
                 "API", "Alerts", "ConfigFile", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Mongo", "Postgres",
-                "ProductSync", "Runtime",
-                "Telemetry", log, metrics, lifecycle, jwt, yams,
+                "ProductSync", "Runtime", "TableExport", "Telemetry", log, metrics, lifecycle, jwt, yams,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -117,6 +122,7 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", "Runtime", log, metrics]),
         tests("EngineTests", ["Engine", "Cron", "Postgres", "Runtime", "Telemetry", log]),
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
+        tests("TableExportTests", ["TableExport", "ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log]),
         tests("APITests", ["API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
         tests("TallymanTests", ["Tallyman", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),

@@ -15,13 +15,15 @@ struct ImportTable {
         Row(
             module: "Tallyman",
             mayImport: [
-                "API", "Alerts", "ProductSync", "ConfigFile", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Cron",
+                "API", "Alerts", "ProductSync", "TableExport", "ConfigFile", "Engine", "HTTPClient", "HTTPServer",
+                "HTTPWire", "Cron",
                 "Postgres", "Mongo", "Telemetry", "Runtime",
             ]
         ),
         Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "Telemetry", "Runtime"]),
         Row(module: "Alerts", mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "ProductSync", mayImport: ["ConfigFile", "Engine", "Postgres", "Mongo", "Telemetry", "Runtime"]),
+        Row(module: "TableExport", mayImport: ["ConfigFile", "Engine", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "Engine", mayImport: ["Cron", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "ConfigFile", mayImport: ["Runtime"]),
         Row(module: "HTTPClient", mayImport: ["Runtime"]),

@@ -43,8 +43,7 @@ struct ServeCommand: TallyCommand {
         // Shut down from the last to the first: ready turns 503, no new fires, runs end, then HTTP closes.
         let services: [any Service] = [
             server, graph.eventService, graph.gaugeService, graph.notifierService, graph.runnerService,
-            graph.schedulerService,
-            ReloadOnHangup(graph: graph), draining,
+            graph.schedulerService, ReloadOnHangup(graph: graph), graph.startChecks, draining,
         ]
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0) },

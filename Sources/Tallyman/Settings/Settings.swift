@@ -39,6 +39,8 @@ struct Settings: Sendable {
     let retention: RetentionPolicy
     let alerts: Alerting
     let migrateOnStart: Bool
+    /// Where an operator's own migrations stand.
+    let migrationsFolder: String
     let log: Log
 }
 
@@ -76,6 +78,7 @@ extension Settings {
             retention: retention,
             alerts: alerts,
             migrateOnStart: migrate,
+            migrationsFolder: reader.string(.migrationsDir) ?? "migrations",
             log: log
         )
     }
