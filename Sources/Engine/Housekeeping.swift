@@ -58,7 +58,7 @@ package struct Housekeeping: Sendable {
             ) o WHERE o.finished_at IS NOT NULL AND o.id NOT IN (SELECT id FROM kept)
         ), old AS (
             SELECT id FROM etl.runs
-            WHERE finished_at < clock_timestamp() - make_interval(days => $1::int)
+            WHERE finished_at < now() - make_interval(days => $1::int)
                 AND id NOT IN (SELECT id FROM kept)
             ORDER BY finished_at LIMIT $3::bigint
         )
@@ -80,18 +80,18 @@ package struct Housekeeping: Sendable {
         try await state.withConnection { connection in
             _ = try await connection.query(
                 """
-                DELETE FROM etl.fires f WHERE fired_at < clock_timestamp() - make_interval(days => $1::int)
+                DELETE FROM etl.fires f WHERE fired_at < now() - make_interval(days => $1::int)
                     AND outcome NOT IN ('due', 'waiting')
                     AND instant < (SELECT max(instant) FROM etl.fires n WHERE n.job = f.job)
                 """,
                 [.int(Int64(policy.days))]
             )
             _ = try await connection.query(
-                "DELETE FROM etl.dead_letters WHERE resolved_at < clock_timestamp() - make_interval(days => $1::int)",
+                "DELETE FROM etl.dead_letters WHERE resolved_at < now() - make_interval(days => $1::int)",
                 [.int(Int64(policy.days))]
             )
             _ = try await connection.query(
-                "DELETE FROM etl.idempotency_keys WHERE created_at < clock_timestamp() - interval '24 hours'"
+                "DELETE FROM etl.idempotency_keys WHERE created_at < now() - interval '24 hours'"
             )
         }
     }

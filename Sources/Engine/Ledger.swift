@@ -149,23 +149,13 @@ package struct Ledger: Sendable {
     }
 
     /// Runs that ended in the last ten minutes because their process was told to stop, and that nothing followed.
-    func stopped() async throws -> [RunRecord] {
-        try await query(
-            """
-            r WHERE finished_at > clock_timestamp() - interval '10 minutes' AND state = 'interrupted'
-                AND error ->> 'kind' = $1 AND NOT EXISTS (
-                    SELECT FROM etl.runs n WHERE n.job = r.job AND n.queued_at > r.queued_at AND n.state <> 'skipped')
-            ORDER BY queued_at LIMIT 100
-            """,
-            [.text(TallyError.Kind.cancelled.rawValue)]
-        )
-    }
+    func stopped() async throws -> [RunRecord] { try await records(Self.stoppedLately) }
 
     /// Runs under way that nobody has written about for a while; their process may be dead.
     func silent(for limit: Duration) async throws -> [RunRecord] {
         try await query(
             "WHERE state IN ('queued', 'running') "
-                + "AND heartbeat_at < clock_timestamp() - make_interval(secs => $1) ORDER BY queued_at LIMIT 100",
+                + "AND heartbeat_at < now() - make_interval(secs => $1) ORDER BY queued_at LIMIT 100",
             [.double(Double(limit.components.seconds))]
         )
     }
@@ -295,5 +285,19 @@ extension Ledger {
     /// What changed after an instant.
     package static func news(after instant: Date) -> Question {
         Question("WHERE heartbeat_at > $1 ORDER BY heartbeat_at LIMIT 200", [.timestamp(instant)])
+    }
+
+    /// Runs that ended lately because their process was told to stop, and that nothing followed.
+    package static var stoppedLately: Question {
+        // now(), not clock_timestamp(): what changes within a statement is looked up in no index.
+        Question(
+            """
+            r WHERE finished_at > now() - interval '10 minutes' AND state = 'interrupted'
+                AND error ->> 'kind' = $1 AND NOT EXISTS (
+                    SELECT FROM etl.runs n WHERE n.job = r.job AND n.queued_at > r.queued_at AND n.state <> 'skipped')
+            ORDER BY queued_at LIMIT 100
+            """,
+            [.text(TallyError.Kind.cancelled.rawValue)]
+        )
     }
 }
