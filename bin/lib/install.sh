@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 
 DEBIAN_PACKAGES=(libpq-dev libmongoc-dev libbson-dev zlib1g-dev postgresql python3-venv pkg-config)
-# What the tests of the console need besides: a real browser, its driver, and what steers it.
-BROWSER_PACKAGES=(chromium chromium-driver python3-selenium)
+# What the tests need besides: a real browser, its driver and what steers it for the console, and a clock to be set.
+TEST_PACKAGES=(chromium chromium-driver python3-selenium libfaketime)
 
 # missing_packages NAME...: prints the names of those Debian packages that are not installed.
 missing_packages() {
