@@ -19,6 +19,8 @@ let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-htt
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let jwt = Target.Dependency.product(name: "JWTKit", package: "jwt-kit")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let collections = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
@@ -40,11 +42,15 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     ],
     targets: [
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CLibMongoC", pkgConfig: "libmongoc-1.0", providers: [.apt(["libmongoc-dev"])]),
+        .systemLibrary(name: "CLibZ", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "Runtime", swiftSettings: safe),
+        .target(name: "Gzip", dependencies: ["CLibZ", "Runtime"], swiftSettings: house),
         .target(name: "Cron", swiftSettings: safe),
         .target(name: "HTTPWire", dependencies: [httpTypes], swiftSettings: safe),
         .target(name: "Telemetry", dependencies: ["Runtime", log, coreMetrics, metrics], swiftSettings: safe),
@@ -64,6 +70,14 @@ let package = Package(
         .target(
             name: "ProductSync",
             dependencies: ["Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log, metrics, yams, crypto],
+            swiftSettings: safe
+        ),
+        .target(
+            name: "Retail",
+            dependencies: [
+                "Engine", "Gzip", "Postgres", "Runtime", "Telemetry", log, metrics, crypto, subprocess, system,
+            ],
+            resources: [.embedInCode("Migrations"), .embedInCode("dbt")],
             swiftSettings: safe
         ),
         .target(
@@ -94,6 +108,8 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", "Runtime", log, metrics]),
         tests("EngineTests", ["Engine", "Cron", "Postgres", "Runtime", "Telemetry", log]),
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
+        tests("GzipTests", ["Gzip", "Runtime"]),
+        tests("RetailTests", ["Retail", "Engine", "Postgres", "Runtime", "Telemetry", log]),
         tests("APITests", ["API", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
         tests("TallymanTests", ["Tallyman", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),

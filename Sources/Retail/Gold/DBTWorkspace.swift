@@ -1,0 +1,48 @@
+import Foundation
+import Runtime
+
+/// A private folder with the dbt project of this binary and, unless the operator has one, a profile.
+package struct DBTWorkspace: Sendable {
+    package let folder: String
+    let profilesFolder: String
+
+    package var project: String { folder + "/project" }
+    package var target: String { folder + "/target" }
+
+    /// Unpacks the project below `parent`, readable by this user alone.
+    ///
+    /// Throws `.settingsInvalid` when `profilesFolder` is given and has no `profiles.yml`.
+    init(below parent: String, profilesFolder given: String?, profile: DBTProfile) throws {
+        folder = parent + "/tallyman-dbt-" + UUID().uuidString.lowercased()
+        let files = FileManager.default
+        let privately: [FileAttributeKey: Any] = [.posixPermissions: 0o700]
+        try files.createDirectory(atPath: folder, withIntermediateDirectories: true, attributes: privately)
+        if let given {
+            guard files.fileExists(atPath: given + "/profiles.yml") else {
+                throw TallyError(
+                    .settingsInvalid,
+                    during: "retail.gold",
+                    "DBT_PROFILES_DIR has no profiles.yml",
+                    remedy: "Put one there with the profile `retail`, or unset it: then one is written."
+                )
+            }
+            profilesFolder = given
+        } else {
+            profilesFolder = folder + "/profiles"
+            try files.createDirectory(atPath: profilesFolder, withIntermediateDirectories: true, attributes: privately)
+            try Data(profile.yaml.utf8).write(to: URL(filePath: profilesFolder + "/profiles.yml"))
+        }
+        for file in DBTProject.files {
+            let path = URL(filePath: project + "/" + file.path)
+            try files.createDirectory(
+                at: path.deletingLastPathComponent(),
+                withIntermediateDirectories: true,
+                attributes: privately
+            )
+            try Data(file.bytes).write(to: path)
+        }
+    }
+
+    /// Removes all of it.
+    package func remove() { try? FileManager.default.removeItem(atPath: folder) }
+}
