@@ -81,6 +81,11 @@ let package = Package(
             swiftSettings: safe
         ),
         .target(
+            name: "RetailMock",
+            dependencies: ["HTTPServer", "HTTPWire", "Runtime", httpTypes],
+            swiftSettings: safe
+        ),
+        .target(
             name: "API",
             dependencies: [
                 "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
@@ -90,8 +95,8 @@ let package = Package(
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "Cron", "Engine", "HTTPServer", "Mongo", "Postgres", "ProductSync", "Runtime", "Telemetry", log,
-                metrics, lifecycle, jwt,
+                "API", "Cron", "Engine", "HTTPServer", "Mongo", "Postgres", "ProductSync", "Retail", "RetailMock",
+                "Runtime", "Telemetry", log, metrics, lifecycle, jwt,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -109,7 +114,11 @@ let package = Package(
         tests("EngineTests", ["Engine", "Cron", "Postgres", "Runtime", "Telemetry", log]),
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
         tests("GzipTests", ["Gzip", "Runtime"]),
-        tests("RetailTests", ["Retail", "Engine", "Postgres", "Runtime", "Telemetry", log]),
+        tests(
+            "RetailTests",
+            ["Retail", "RetailMock", "Engine", "HTTPServer", "Postgres", "Runtime", "Telemetry", log]
+        ),
+        tests("RetailMockTests", ["RetailMock", "HTTPServer", "Runtime", httpTypes, log]),
         tests("APITests", ["API", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
         tests("TallymanTests", ["Tallyman", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),

@@ -15,22 +15,26 @@ struct ImportTable {
         Row(
             module: "Tallyman",
             mayImport: [
-                "API", "ProductSync", "Engine", "HTTPServer", "HTTPWire", "Cron", "Postgres", "Mongo", "Telemetry",
-                "Runtime",
+                "API", "ProductSync", "Retail", "RetailMock", "Engine", "HTTPServer", "HTTPWire", "Cron", "Postgres",
+                "Mongo", "Telemetry", "Runtime",
             ]
         ),
         Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "Telemetry", "Runtime"]),
         Row(module: "ProductSync", mayImport: ["Engine", "Postgres", "Mongo", "Telemetry", "Runtime"]),
+        Row(module: "Retail", mayImport: ["Engine", "Postgres", "Telemetry", "Gzip", "Runtime"]),
+        Row(module: "RetailMock", mayImport: ["HTTPServer", "Runtime"]),
         Row(module: "Engine", mayImport: ["Cron", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "HTTPServer", mayImport: ["HTTPWire", "Telemetry", "Runtime"]),
         Row(module: "HTTPWire", mayImport: []),
         Row(module: "Cron", mayImport: []),
         Row(module: "Postgres", mayImport: ["Telemetry", "Runtime", "CLibPQ"]),
         Row(module: "Mongo", mayImport: ["Telemetry", "Runtime", "CLibMongoC"]),
+        Row(module: "Gzip", mayImport: ["Runtime", "CLibZ"]),
         Row(module: "Telemetry", mayImport: ["Runtime"]),
         Row(module: "Runtime", mayImport: []),
         Row(module: "CLibPQ", mayImport: []),
         Row(module: "CLibMongoC", mayImport: []),
+        Row(module: "CLibZ", mayImport: []),
     ])
 
     /// Modules that stand for bytes and calendars only: the imports they may have besides ours.
