@@ -13,6 +13,8 @@ import TestKit
 final class RetailBench: Sendable {
     static let opened = Date(timeIntervalSince1970: 1_767_225_600)
 
+    static let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+
     let url: String
     let pool: PGPool
     let folder: String
@@ -107,7 +109,7 @@ final class RetailBench: Sendable {
             jobs: [job],
             holder: "test",
             failpoint: failpoint,
-            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+            logger: Self.quiet
         )
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await runner.run() }
