@@ -119,7 +119,8 @@ package struct RetailMockAPI: Sendable {
     private func json(_ product: SampleShop.Product) -> String {
         let (sku, description) = (JSONValue.string(product.sku).text, JSONValue.string(product.description).text)
         return "{\"product_sku\": \(sku), \"description\": \(description), "
-            + "\"unit_amount\": \(Self.amount(product.cents)), \"supplier\": \(JSONValue.string(product.supplier).text)}"
+            + "\"unit_amount\": \(Self.amount(product.cents)), "
+            + "\"supplier\": \(JSONValue.string(product.supplier).text)}"
     }
 
     /// Lines come in another order each time, as databases give rows without ORDER BY.

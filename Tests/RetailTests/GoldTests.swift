@@ -128,9 +128,23 @@ import Testing
         await bench.close()
     }
 
+    @Test func theRemedyNamesThePinnedVersions() async throws {
+        let bench = try await RetailBench(sales: 1)
+        var gold = bench.gold
+        gold.executable = "/nowhere/dbt"
+        let nowhere = try #require(URL(string: "http://127.0.0.1:9"))
+        let remedy = try await bench.run(nowhere, options: .stage("gold"), gold: gold).error?.remedy ?? ""
+        let pins = try String(contentsOf: Self.root.appending(path: "bin/lib/dbt.requirements.txt"), encoding: .utf8)
+            .split(separator: "\n").filter { !$0.hasPrefix("#") }
+        #expect(pins.count == 2 && pins.allSatisfy { remedy.contains($0) }, "\(remedy)")
+        await bench.close()
+    }
+
+    private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+
     @Test func theCompiledProjectIsTheFolder() throws {
-        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().appending(path: "Sources/Retail/dbt")
+        let root = Self.root.appending(path: "Sources/Retail/dbt")
         let files = try FileManager.default.subpathsOfDirectory(atPath: root.path).filter { path in
             !path.hasPrefix(".") && ["sql", "yml"].contains(URL(filePath: path).pathExtension)
         }

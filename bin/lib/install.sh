@@ -1,7 +1,7 @@
 # Installs what a fresh Debian 12 lacks: packages with apt, Python packages in a virtual environment. Sourced, not run.
 # shellcheck shell=bash
 
-DEBIAN_PACKAGES=(libpq-dev libmongoc-dev libbson-dev postgresql python3-venv pkg-config)
+DEBIAN_PACKAGES=(libpq-dev libmongoc-dev libbson-dev zlib1g-dev postgresql python3-venv pkg-config)
 
 # missing_packages: prints the names of the Debian packages that are not installed.
 missing_packages() {
@@ -43,6 +43,24 @@ system_python() {
         fi
     done
     return 1
+}
+
+# install_dbt: brings .tallyman/dbt up to the pinned dbt and sets DBT to its executable. An environment of its own, since
+# dbt pins what it needs narrowly.
+install_dbt() {
+    local venv=$STATE/dbt base wanted
+    base=$(system_python) || fail "no python3 with the venv module; install python3-venv"
+    wanted=$(cat "$ROOT/bin/lib/dbt.requirements.txt" && "$base" -V && printf '%s\n' "$venv")
+    DBT=$venv/bin/dbt
+    if [ -x "$DBT" ] && [ "$(cat "$venv/installed" 2>/dev/null)" = "$wanted" ]; then return 0; fi
+    say "installing dbt into .tallyman/dbt, as pinned in bin/lib/dbt.requirements.txt"
+    "$base" -m venv --clear "$venv" || fail "cannot make $venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+        -r "$ROOT/bin/lib/dbt.requirements.txt" >"$STATE/dbt.log" 2>&1 || {
+        tail -n 20 "$STATE/dbt.log" >&2
+        fail "pip could not install dbt (whole log: $STATE/dbt.log)"
+    }
+    printf '%s\n' "$wanted" >"$venv/installed"
 }
 
 # install_venv FILE: brings .tallyman/venv up to the pinned requirements in FILE and sets PYTHON to its interpreter.

@@ -68,7 +68,8 @@ enum BronzeManifest {
     static func markLoaded(_ id: Int64, run: UUID, written: Int, bad: Int, in connection: PGConnection) async throws {
         let marked = try await connection.query(
             """
-            UPDATE meta.bronze_files SET loaded_at = clock_timestamp(), loaded_by = $2, rows_written = $3, bad_lines = $4
+            UPDATE meta.bronze_files
+            SET loaded_at = clock_timestamp(), loaded_by = $2, rows_written = $3, bad_lines = $4
             WHERE id = $1
             """,
             [.int(id), .uuid(run), .int(Int64(written)), .int(Int64(bad))]

@@ -1,12 +1,12 @@
-import Foundation
+package import Foundation
 
 /// Writes what the source gave as lines of bronze, every number's digits kept.
-struct BronzeRecords: Sendable {
+package struct BronzeRecords: Sendable {
     let batch: UUID
     let ingested: String
 
     /// `ingested` is the instant before the page was asked for: what changes later comes with a later one.
-    init(batch: UUID, ingestedAt: Date) {
+    package init(batch: UUID, ingestedAt: Date) {
         self.batch = batch
         ingested = Self.text(ingestedAt)
     }
@@ -38,6 +38,16 @@ struct BronzeRecords: Sendable {
             JSONText.appendCompact(bytes, item, to: &out)
         }
         return out + stamp
+    }
+
+    /// The lines that one answer of `/sales` becomes: headers, and lines of sales. nil when it is no such answer.
+    package func sales(answer: [UInt8]) -> (headers: [String], lines: [String])? {
+        guard let page = try? SourcePage(answer) else { return nil }
+        let sales = page.items.map { sale(page.body.span, $0) }
+        return (
+            sales.map { String(decoding: $0.header, as: UTF8.self) },
+            sales.flatMap { $0.lines.map { String(decoding: $0, as: UTF8.self) } }
+        )
     }
 
     /// A sale's header, and its lines numbered by what they say and not by the order of the answer.

@@ -1,11 +1,16 @@
 import Postgres
 
 /// A decimal's text as the binary numeric of PostgreSQL, every digit kept.
-enum DecimalField {
+package enum DecimalField {
     /// Appends the field's bytes; false when the text is no finite decimal that a numeric holds.
     ///
     /// Up to 18 digits without an exponent take a short way; both ways give the same bytes for the same value.
-    static func append(_ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int, to out: inout [UInt8]) -> Bool {
+    package static func append(
+        _ bytes: borrowing Span<UInt8>,
+        _ start: Int,
+        _ end: Int,
+        to out: inout [UInt8]
+    ) -> Bool {
         if appendShort(bytes, start, end, to: &out) { return true }
         guard end - start <= 20_000 else { return false }
         var text: [UInt8] = []

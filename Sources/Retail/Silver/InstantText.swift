@@ -1,5 +1,5 @@
 /// Instants as ISO 8601 text and as PostgreSQL's microseconds since 2000-01-01 UTC.
-enum InstantText {
+package enum InstantText {
     /// Days from 1970-01-01 to a civil date (proleptic Gregorian).
     static func days(year: Int, month: Int, day: Int) -> Int {
         let shifted = month <= 2 ? year - 1 : year
@@ -20,7 +20,7 @@ enum InstantText {
 
     /// Reads `YYYY-MM-DD[T| ]HH:MM[:SS[.fraction]][Z|±HH[[:]MM]]` or a date alone; without a zone it is UTC. Digits
     /// beyond microseconds are rounded. nil for anything else, and for days that are not in the calendar.
-    static func microseconds(_ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int) -> Int64? {
+    package static func microseconds(_ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int) -> Int64? {
         var index = start
         guard let year = number(bytes, &index, end, 4), take(bytes, &index, end, "-"),
             let month = number(bytes, &index, end, 2), take(bytes, &index, end, "-"),

@@ -1,27 +1,30 @@
 import Runtime
 
 /// Why a record is no row: words and column names, never a value.
-struct RecordRejection: Error, Equatable {
-    let reason: String
-    let columns: [String]
+package struct RecordRejection: Error, Equatable {
+    package let reason: String
+    package let columns: [String]
 }
 
 /// Turns one record's JSON into one COPY BINARY tuple of its entity's staging table.
 ///
 /// Not to be used from two tasks. Tells whether the keys rose all along, so that the keys cannot repeat.
-struct RecordEncoder {
+package struct RecordEncoder {
     let plan: SilverPlan
     private var found: [JSONToken?]
-    private(set) var keysRise = true
+    /// Whether each record's key was above the one before; never for keys of text.
+    package private(set) var keysRise = true
     private var lastKey: (Int64, Int64)?
 
-    init(_ entity: BronzeEntity) {
+    package init(_ entity: BronzeEntity) {
         plan = SilverPlan.of(entity)
         found = Array(repeating: nil, count: plan.columns.count)
     }
 
     /// Appends the record's tuple with its line number behind the columns; `out` is as before when it throws.
-    mutating func append(_ line: borrowing Span<UInt8>, number: Int64, to out: inout [UInt8]) throws(RecordRejection) {
+    package mutating func append(_ line: borrowing Span<UInt8>, number: Int64, to out: inout [UInt8])
+        throws(RecordRejection)
+    {
         do throws(JSONFlaw) {
             try scan(line)
         } catch {
