@@ -56,11 +56,12 @@ let package = Package(
         .target(name: "Telemetry", dependencies: ["Runtime", log, coreMetrics, metrics], swiftSettings: safe),
         .target(
             name: "HTTPServer",
-            dependencies: ["HTTPWire", "Runtime", "Telemetry", log, lifecycle, httpTypes],
+            dependencies: ["HTTPWire", "Runtime", "Telemetry", log, coreMetrics, metrics, lifecycle, httpTypes],
             swiftSettings: house
         ),
         .target(name: "Postgres", dependencies: ["CLibPQ", "Runtime", "Telemetry", log], swiftSettings: house),
         .target(name: "Mongo", dependencies: ["CLibMongoC", "Runtime", "Telemetry", log], swiftSettings: house),
+        .target(name: "HTTPClient", dependencies: ["Runtime"], swiftSettings: safe),
         .target(
             name: "Engine",
             dependencies: ["Cron", "Postgres", "Runtime", "Telemetry", log, metrics, lifecycle],
@@ -75,7 +76,7 @@ let package = Package(
         .target(
             name: "Retail",
             dependencies: [
-                "Engine", "Gzip", "Postgres", "Runtime", "Telemetry", log, metrics, crypto, subprocess, system,
+                "Engine", "Gzip", "HTTPClient", "Postgres", "Runtime", "Telemetry", log, metrics, crypto, subprocess, system,
             ],
             resources: [.embedInCode("Migrations"), .embedInCode("dbt")],
             swiftSettings: safe
@@ -90,13 +91,14 @@ let package = Package(
             dependencies: [
                 "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
             ],
+            resources: [.embedInCode("OpenAPI")],
             swiftSettings: safe
         ),
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "Cron", "Engine", "HTTPServer", "Mongo", "Postgres", "ProductSync", "Retail", "RetailMock",
-                "Runtime", "Telemetry", log, metrics, lifecycle, jwt,
+                "API", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Mongo", "Postgres", "ProductSync",
+                "Retail", "RetailMock", "Runtime", "Telemetry", log, metrics, lifecycle, jwt,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -104,10 +106,20 @@ let package = Package(
             swiftSettings: safe
         ),
         .target(name: "TestKit", dependencies: ["Runtime"], path: "Tests/TestKit", swiftSettings: house),
+        .executableTarget(
+            name: "MongoStandIn",
+            dependencies: ["TestKit"],
+            path: "Tests/MongoStandIn",
+            swiftSettings: house
+        ),
+        tests("HTTPClientTests", ["HTTPClient", "Runtime"]),
         tests("RuntimeTests", ["Runtime"]),
         tests("CronTests", ["Cron"]),
         tests("HTTPWireTests", ["HTTPWire", httpTypes]),
-        tests("HTTPServerTests", ["HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, log, lifecycle]),
+        tests(
+            "HTTPServerTests",
+            ["HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, log, lifecycle, coreMetrics]
+        ),
         tests("PostgresTests", ["Postgres", "Runtime"]),
         tests("MongoTests", ["Mongo", "Runtime"]),
         tests("TelemetryTests", ["Telemetry", "Runtime", log, metrics]),
@@ -116,12 +128,13 @@ let package = Package(
         tests("GzipTests", ["Gzip", "Runtime"]),
         tests(
             "RetailTests",
-            ["Retail", "RetailMock", "Engine", "HTTPServer", "Postgres", "Runtime", "Telemetry", log]
+            ["Retail", "RetailMock", "Engine", "HTTPClient", "HTTPServer", "Postgres", "Runtime", "Telemetry", log]
         ),
         tests("RetailMockTests", ["RetailMock", "HTTPServer", "Runtime", httpTypes, log]),
-        tests("APITests", ["API", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
+        tests("APITests", ["API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
         tests("TallymanTests", ["Tallyman", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),
+        tests("CrashTests", ["Engine", "Mongo", "Postgres", "ProductSync", "Runtime", "Tallyman", log]),
         tests("ArchitectureTests", []),
     ]
 )

@@ -17,20 +17,20 @@ package struct RetailJob: Job {
 
     private let settings: RetailSettings
     private let warehouse: PGPool
-    private let source: any RetailFetching
+    private let api: RetailAPI
     private let gold: GoldSettings
     private let now: @Sendable () -> Date
 
     package init(
         settings: RetailSettings,
         warehouse: PGPool,
-        source: any RetailFetching,
+        api: RetailAPI,
         gold: GoldSettings,
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
         self.settings = settings
         self.warehouse = warehouse
-        self.source = source
+        self.api = api
         self.gold = gold
         self.now = now
     }
@@ -39,7 +39,7 @@ package struct RetailJob: Job {
         let plan = try RetailPlan(context.options)
         let bronze = BronzeStage(
             settings: settings,
-            source: RetailSource(fetcher: source, key: settings.key),
+            source: RetailSource(api: api),
             warehouse: warehouse,
             context: context,
             now: now

@@ -1,8 +1,5 @@
-package import Runtime
-
 /// What the retail job is told.
 package struct RetailSettings: Sendable {
-    package var key: Secret<String>?
     /// Where a first run begins.
     package var startSalesID: Int64
     /// Sales a page.
@@ -17,7 +14,6 @@ package struct RetailSettings: Sendable {
     package var fileSalesMax: Int
 
     package init(
-        key: Secret<String>?,
         startSalesID: Int64 = 1,
         salesLimit: Int = 250,
         lookback: Int64 = 1_000,
@@ -26,7 +22,6 @@ package struct RetailSettings: Sendable {
         retentionDays: Int? = nil,
         fileSalesMax: Int = 100_000
     ) {
-        self.key = key
         self.startSalesID = startSalesID
         self.salesLimit = salesLimit
         self.lookback = lookback

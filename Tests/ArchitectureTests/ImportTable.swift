@@ -15,15 +15,16 @@ struct ImportTable {
         Row(
             module: "Tallyman",
             mayImport: [
-                "API", "ProductSync", "Retail", "RetailMock", "Engine", "HTTPServer", "HTTPWire", "Cron", "Postgres",
-                "Mongo", "Telemetry", "Runtime",
+                "API", "ProductSync", "Retail", "RetailMock", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Cron",
+                "Postgres", "Mongo", "Telemetry", "Runtime",
             ]
         ),
         Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "Telemetry", "Runtime"]),
         Row(module: "ProductSync", mayImport: ["Engine", "Postgres", "Mongo", "Telemetry", "Runtime"]),
-        Row(module: "Retail", mayImport: ["Engine", "Postgres", "Telemetry", "Gzip", "Runtime"]),
+        Row(module: "Retail", mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "Gzip", "Runtime"]),
         Row(module: "RetailMock", mayImport: ["HTTPServer", "Runtime"]),
         Row(module: "Engine", mayImport: ["Cron", "Postgres", "Telemetry", "Runtime"]),
+        Row(module: "HTTPClient", mayImport: ["Runtime"]),
         Row(module: "HTTPServer", mayImport: ["HTTPWire", "Telemetry", "Runtime"]),
         Row(module: "HTTPWire", mayImport: []),
         Row(module: "Cron", mayImport: []),

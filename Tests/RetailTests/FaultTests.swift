@@ -40,7 +40,7 @@ import Testing
     @Test func aRefusedKeyStopsTheRunAtOnceAndSaysWhatToDo() async throws {
         let bench = try await RetailBench(sales: 60)
         try await bench.serving { base in
-            let wrong = try await bench.run(base, bench.settings(key: "secret-but-wrong"))
+            let wrong = try await bench.run(base, key: "secret-but-wrong")
             #expect(wrong.state == .failed)
             #expect(wrong.error?.kind == TallyError.Kind.credentialsRejected.rawValue)
             #expect(wrong.error?.remedy?.contains("API_KEY") == true)
@@ -49,7 +49,7 @@ import Testing
             let midway = try await bench.run(base, options: .stage("bronze"))
             #expect(midway.error?.kind == TallyError.Kind.credentialsRejected.rawValue)
             #expect(bench.files().isEmpty, "what was begun is removed")
-            let bearer = try await bench.run(base, bench.settings(key: "Bearer key"), options: .stage("bronze"))
+            let bearer = try await bench.run(base, options: .stage("bronze"), key: "Bearer key")
             #expect(bearer.state == .succeeded)
         }
         await bench.close()

@@ -86,7 +86,7 @@ import Testing
         let job = RetailJob(
             settings: bench.settings(),
             warehouse: bench.pool,
-            source: SessionFetching(base: nowhere),
+            api: bench.api(nowhere),
             gold: bench.gold
         )
         let runner = JobRunner(state: bench.pool, jobs: [job], holder: "test", logger: RetailBench.quiet)

@@ -71,7 +71,7 @@ import Testing
             RetailJob(
                 settings: bench.settings(fileSalesMax: 60),
                 warehouse: bench.pool,
-                source: SessionFetching(base: base),
+                api: bench.api(base),
                 gold: bench.gold
             )
         }

@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import HTTPClient
 import HTTPServer
 import Logging
 import Postgres
@@ -46,7 +47,6 @@ final class RetailBench: Sendable {
     var books: ShopBooks { ShopBooks(shop, at: now) }
 
     func settings(
-        key: String? = "key",
         compression: BronzeCompression = .none,
         lookback: Int64 = 1_000,
         limit: Int = 50,
@@ -54,7 +54,6 @@ final class RetailBench: Sendable {
         retentionDays: Int? = nil
     ) -> RetailSettings {
         RetailSettings(
-            key: key.map { Secret($0) },
             salesLimit: limit,
             lookback: lookback,
             bronzeFolder: folder,
@@ -89,11 +88,21 @@ final class RetailBench: Sendable {
         }
     }
 
+    func api(_ base: URL, key: String? = "key", deadline: Duration = .seconds(20)) -> RetailAPI {
+        RetailAPI(
+            base: base,
+            key: key.map { Secret($0) },
+            transport: URLSessionTransport(userAgent: "tests"),
+            limits: ExchangeLimits(idle: .seconds(60), total: deadline)
+        )
+    }
+
     /// One run through the real runner; its record.
     func run(
         _ base: URL,
         _ settings: RetailSettings? = nil,
         options: RunOptions = RunOptions(),
+        key: String? = "key",
         gold: GoldSettings? = nil,
         deadline: Duration = .seconds(20),
         failpoint: Failpoint = .none
@@ -101,7 +110,7 @@ final class RetailBench: Sendable {
         let job = RetailJob(
             settings: settings ?? self.settings(),
             warehouse: pool,
-            source: SessionFetching(base: base, deadline: deadline),
+            api: api(base, key: key, deadline: deadline),
             gold: gold ?? self.gold
         )
         let runner = JobRunner(

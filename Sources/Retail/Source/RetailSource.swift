@@ -1,10 +1,11 @@
 import Engine
+import Foundation
+import HTTPClient
 import Runtime
 
 /// Asks the source and judges its answers; tries again what may pass.
 struct RetailSource: Sendable {
-    let fetcher: any RetailFetching
-    let key: Secret<String>?
+    let api: RetailAPI
 
     /// Customers or products, whole.
     func whole(_ entity: BronzeEntity, _ context: RunContext) async throws -> SourcePage {
@@ -30,9 +31,8 @@ struct RetailSource: Sendable {
         }
     }
 
-    private func ask(_ path: String, _ query: [(String, String)]) async throws -> RetailAnswer {
-        let headers = key.map { [("Authorization", $0.expose { $0 })] } ?? []
-        let answer = try await fetcher.get(path, query: query, headers: headers + [("Accept", "application/json")])
+    private func ask(_ path: String, _ query: [(String, String)]) async throws -> OutboundResponse {
+        let answer = try await api.get(path, query: query)
         switch answer.status {
         case 200: return answer
         case 401, 403:
@@ -43,7 +43,12 @@ struct RetailSource: Sendable {
                 remedy: "Check API_KEY; some deployments want it as `Bearer <key>`."
             )
         case 408, 425, 429, 500...599:
-            throw TallyError(.serverBusy, during: "retail.fetch", "the source answered \(answer.status) for /\(path)")
+            throw TallyError(
+                .serverBusy,
+                during: "retail.fetch",
+                "the source answered \(answer.status) for /\(path)",
+                retryAfter: answer.retryAfter(now: Date())
+            )
         default:
             throw TallyError(
                 .protocolViolation,
@@ -54,7 +59,7 @@ struct RetailSource: Sendable {
         }
     }
 
-    private func page(_ answer: RetailAnswer, of path: String) throws -> SourcePage {
+    private func page(_ answer: OutboundResponse, of path: String) throws -> SourcePage {
         do throws(JSONFlaw) {
             return try SourcePage(answer.body)
         } catch {

@@ -1,4 +1,5 @@
 import Foundation
+import HTTPClient
 import Postgres
 import Retail
 import Runtime
@@ -43,11 +44,9 @@ struct RetailDoctor: Sendable {
     }
 
     private func source() async throws -> [Doctor.Finding] {
-        let headers = settings.retail.key.map { [("Authorization", $0.expose { $0 })] } ?? []
-        let answer = try await SessionFetching(base: settings.base, deadline: .seconds(10)).get(
+        let answer = try await settings.api().get(
             "sales",
-            query: [("start_sales_id", "\(settings.retail.startSalesID)"), ("limit", "1")],
-            headers: headers
+            query: [("start_sales_id", "\(settings.retail.startSalesID)"), ("limit", "1")]
         )
         return [
             Doctor.Finding(

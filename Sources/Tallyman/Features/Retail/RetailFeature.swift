@@ -2,6 +2,7 @@ import API
 import Cron
 import Engine
 import Foundation
+import HTTPClient
 import Postgres
 import Retail
 import Runtime
@@ -13,11 +14,21 @@ struct RetailFeature: FeatureSettings {
 
     let warehouse: PGSettings
     let base: URL
+    let key: Secret<String>?
     let retail: RetailSettings
     let gold: GoldSettings
     let schedule: CronExpression
 
     var stateDatabase: PGSettings { warehouse }
+
+    /// The source's API through a transport of its own.
+    func api() -> RetailAPI {
+        RetailAPI(
+            base: base,
+            key: key,
+            transport: URLSessionTransport(userAgent: "tallyman/\(ProcessSetup.version)", connectionsPerHostMax: 2)
+        )
+    }
 
     func build(_ shared: SharedObjects) throws -> Feature {
         let pool = shared.databases.pool(warehouse)
@@ -25,7 +36,7 @@ struct RetailFeature: FeatureSettings {
         let job = RetailJob(
             settings: retail,
             warehouse: pool,
-            source: SessionFetching(base: base),
+            api: api(),
             gold: gold
         )
         let doctor = RetailDoctor(settings: self, warehouse: pool)
@@ -71,7 +82,6 @@ extension RetailFeature {
         )
         guard let warehouse, let base, let schedule, let retention else { return nil }
         let retail = RetailSettings(
-            key: reader.secret(.apiKey),
             startSalesID: Int64(start),
             salesLimit: limit,
             lookback: Int64(lookback),
@@ -85,7 +95,14 @@ extension RetailFeature {
             database: warehouse.url,
             hiddenVariables: SettingName.allCases.map(\.rawValue)
         )
-        return RetailFeature(warehouse: warehouse, base: base, retail: retail, gold: gold, schedule: schedule)
+        return RetailFeature(
+            warehouse: warehouse,
+            base: base,
+            key: reader.secret(.apiKey),
+            retail: retail,
+            gold: gold,
+            schedule: schedule
+        )
     }
 
     private static func readBase(_ reader: inout SettingsReader, isOn: Bool) -> URL? {
