@@ -49,8 +49,9 @@ let package = Package(
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CLibMongoC", pkgConfig: "libmongoc-1.0", providers: [.apt(["libmongoc-dev"])]),
         .systemLibrary(name: "CLibZ", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CLibZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "Runtime", swiftSettings: safe),
-        .target(name: "Gzip", dependencies: ["CLibZ", "Runtime"], swiftSettings: house),
+        .target(name: "StreamCompression", dependencies: ["CLibZ", "CLibZstd", "Runtime"], swiftSettings: house),
         .target(name: "Cron", swiftSettings: safe),
         .target(name: "HTTPWire", dependencies: [httpTypes], swiftSettings: safe),
         .target(name: "Telemetry", dependencies: ["Runtime", log, coreMetrics, metrics], swiftSettings: safe),
@@ -76,7 +77,8 @@ let package = Package(
         .target(
             name: "Retail",
             dependencies: [
-                "Engine", "Gzip", "HTTPClient", "Postgres", "Runtime", "Telemetry", log, metrics, crypto, subprocess, system,
+                "Engine", "HTTPClient", "Postgres", "Runtime", "StreamCompression", "Telemetry", log, metrics, crypto,
+                subprocess, system,
             ],
             resources: [.embedInCode("Migrations"), .embedInCode("dbt")],
             swiftSettings: safe
@@ -125,7 +127,7 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", "Runtime", log, metrics]),
         tests("EngineTests", ["Engine", "Cron", "Postgres", "Runtime", "Telemetry", log]),
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
-        tests("GzipTests", ["Gzip", "Runtime"]),
+        tests("StreamCompressionTests", ["StreamCompression", "Runtime"]),
         tests(
             "RetailTests",
             ["Retail", "RetailMock", "Engine", "HTTPClient", "HTTPServer", "Postgres", "Runtime", "Telemetry", log]

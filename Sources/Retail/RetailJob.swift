@@ -94,7 +94,7 @@ package struct RetailJob: Job {
     private func recordState() async throws {
         let state = try await RetailState.read(warehouse)
         RetailMetric.lag(state.lag)
-        for (entity, age) in state.ages { RetailMetric.age(entity, seconds: age) }
+        for (entity, instant) in state.freshAt { RetailMetric.fresh(entity, secondsSince1970: instant) }
     }
 }
 

@@ -22,9 +22,10 @@ enum RetailMetric {
         Gauge(label: "etl_sales_id_lag_ids", dimensions: [("job", "retail")]).record(ids)
     }
 
-    static func age(_ entity: BronzeEntity, seconds: Double) {
-        Gauge(label: "etl_table_age_seconds", dimensions: [("job", "retail"), ("table", entity.rawValue)])
-            .record(seconds)
+    /// When the source was asked for the newest file that the table holds.
+    static func fresh(_ entity: BronzeEntity, secondsSince1970: Double) {
+        Gauge(label: "etl_table_fresh_timestamp_seconds", dimensions: [("job", "retail"), ("table", entity.rawValue)])
+            .record(secondsSince1970)
     }
 
     /// 1 when the model was built or the test passed in the last gold stage, else 0.

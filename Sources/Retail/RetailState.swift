@@ -1,12 +1,14 @@
 package import Postgres
 import Runtime
 
-/// How far silver is behind bronze, and how old its tables are.
+/// How far silver is behind bronze, and how fresh its tables are.
 package struct RetailState: Sendable {
     /// Ids between the last sale of bronze and the last of silver.
     package let lag: Int64
-    /// Seconds since a row last changed; a table without rows has none.
-    package let ages: [BronzeEntity: Double]
+    /// When the newest file that a table holds was written, in seconds since 1970; a table without files has none.
+    ///
+    /// Rows that did not change keep their `_ingestion_ts`, so that says nothing about how fresh the table is.
+    package let freshAt: [BronzeEntity: Double]
 
     /// Reads both from the warehouse.
     package static func read(_ warehouse: PGPool) async throws -> RetailState {
@@ -17,15 +19,17 @@ package struct RetailState: Sendable {
                     WHERE source_name = 'sales'), 0) - coalesce((SELECT max(id) FROM silver.sales_customer), 0))::bigint
                 """
             ).rows.first
-            var ages: [BronzeEntity: Double] = [:]
-            for entity in BronzeEntity.allCases {
-                let row = try await connection.query(
-                    "SELECT extract(epoch FROM clock_timestamp() - max(_ingestion_ts))::float8 "
-                        + "FROM silver.\(entity.rawValue)"
-                ).rows.first
-                if let row, !row[0].isNull { ages[entity] = try row[0].double() }
+            let rows = try await connection.query(
+                """
+                SELECT entity, extract(epoch FROM max(created_at))::float8 FROM meta.bronze_files
+                WHERE loaded_at IS NOT NULL GROUP BY entity
+                """
+            ).rows
+            var freshAt: [BronzeEntity: Double] = [:]
+            for row in rows {
+                if let entity = BronzeEntity(rawValue: try row[0].string()) { freshAt[entity] = try row[1].double() }
             }
-            return RetailState(lag: try ids?[0].int64() ?? 0, ages: ages)
+            return RetailState(lag: try ids?[0].int64() ?? 0, freshAt: freshAt)
         }
     }
 }

@@ -21,7 +21,7 @@ struct ImportTable {
         ),
         Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "Telemetry", "Runtime"]),
         Row(module: "ProductSync", mayImport: ["Engine", "Postgres", "Mongo", "Telemetry", "Runtime"]),
-        Row(module: "Retail", mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "Gzip", "Runtime"]),
+        Row(module: "Retail", mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "StreamCompression", "Runtime"]),
         Row(module: "RetailMock", mayImport: ["HTTPServer", "Runtime"]),
         Row(module: "Engine", mayImport: ["Cron", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "HTTPClient", mayImport: ["Runtime"]),
@@ -30,12 +30,13 @@ struct ImportTable {
         Row(module: "Cron", mayImport: []),
         Row(module: "Postgres", mayImport: ["Telemetry", "Runtime", "CLibPQ"]),
         Row(module: "Mongo", mayImport: ["Telemetry", "Runtime", "CLibMongoC"]),
-        Row(module: "Gzip", mayImport: ["Runtime", "CLibZ"]),
+        Row(module: "StreamCompression", mayImport: ["Runtime", "CLibZ", "CLibZstd"]),
         Row(module: "Telemetry", mayImport: ["Runtime"]),
         Row(module: "Runtime", mayImport: []),
         Row(module: "CLibPQ", mayImport: []),
         Row(module: "CLibMongoC", mayImport: []),
         Row(module: "CLibZ", mayImport: []),
+        Row(module: "CLibZstd", mayImport: []),
     ])
 
     /// Modules that stand for bytes and calendars only: the imports they may have besides ours.

@@ -8,7 +8,7 @@ import Testing
 
 /// The whole path: sample API over a socket, bronze files, silver in a real PostgreSQL.
 @Suite struct PipelineTests {
-    @Test(arguments: [BronzeCompression.none, .gzip])
+    @Test(arguments: BronzeCompression.allCases)
     func allPagesReachSilverWithEveryCent(compression: BronzeCompression) async throws {
         let bench = try await RetailBench()
         try await bench.serving { base in
@@ -35,7 +35,8 @@ import Testing
             #expect(try bench.ask("SELECT last_sales_id, note FROM meta.ingestion_state") == "\(bench.lastID)|tallyman")
             let manifest = try bench.ask("SELECT path FROM meta.bronze_files ORDER BY path")
             #expect(manifest == bench.files().joined(separator: "\n"), "a line for each file")
-            #expect(bench.files().allSatisfy { $0.hasSuffix(compression == .gzip ? ".gz" : ".ndjson") })
+            let ending = [BronzeCompression.none: ".ndjson", .gzip: ".gz", .zstd: ".zst"][compression] ?? "?"
+            #expect(bench.files().allSatisfy { $0.hasSuffix(ending) })
         }
         await bench.close()
     }
@@ -102,7 +103,7 @@ import Testing
         try await bench.serving { base in
             try await bench.load(base)
             bench.pass(seconds: 4 * 3_600)
-            try await bench.load(base, bench.settings(compression: .gzip))
+            try await bench.load(base, bench.settings(compression: .zstd))
         }
         let live = try bench.silver(bookkeeping: true)
         let nowhere = try #require(URL(string: "http://127.0.0.1:9"))

@@ -1,7 +1,7 @@
 # Installs what a fresh Debian 12 lacks: packages with apt, Python packages in a virtual environment. Sourced, not run.
 # shellcheck shell=bash
 
-DEBIAN_PACKAGES=(libpq-dev libmongoc-dev libbson-dev zlib1g-dev postgresql python3-venv pkg-config)
+DEBIAN_PACKAGES=(libpq-dev libmongoc-dev libbson-dev zlib1g-dev libzstd-dev zstd postgresql python3-venv pkg-config)
 
 # missing_packages: prints the names of the Debian packages that are not installed.
 missing_packages() {

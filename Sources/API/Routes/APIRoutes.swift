@@ -14,6 +14,7 @@ package enum APIRoutes {
         return ProbeRoutes(ports: ports).routes + RunRoutes(ports: ports, starter: starter).routes
             + OperationRoutes(ports: ports).routes + ScheduleRoutes(ports: ports, starter: starter).routes
             + WatermarkRoutes(ports: ports).routes + EventRoutes(ports: ports).routes + OpenAPIRoute.routes
+            + DocumentationRoutes(ports: ports).routes
     }
 
     /// A router that answers all routes; unknown paths and wrong methods are answered as problems too.

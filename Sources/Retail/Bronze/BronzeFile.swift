@@ -1,8 +1,8 @@
 import Crypto
 import Foundation
 import Glibc
-import Gzip
 import Runtime
+import StreamCompression
 
 /// What a whole file is, as its line in the manifest tells.
 struct BronzeFileFacts: Sendable, Equatable {
@@ -26,7 +26,7 @@ final class BronzeFile {
     private let relative: String
     private let day: String
     private var descriptor: Int32
-    private let gzip: GzipWriter?
+    private let packer: (any StreamPacker)?
     private var digest = SHA256()
     private var pending: [UInt8] = []
     private(set) var records = 0
@@ -42,7 +42,7 @@ final class BronzeFile {
         self.folder = folder
         day = stamp.day
         relative = folder.path(entity, stamp)
-        gzip = folder.compression == .gzip ? try GzipWriter() : nil
+        packer = try folder.compression.packer()
         descriptor = -1
         try folder.makeFolder(for: relative)
         descriptor = unsafe open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
@@ -64,7 +64,7 @@ final class BronzeFile {
     }
 
     private func flush() throws {
-        let out = try gzip?.write(pending) ?? pending
+        let out = try packer?.write(pending) ?? pending
         pending.removeAll(keepingCapacity: true)
         try write(out)
     }
@@ -78,7 +78,7 @@ final class BronzeFile {
     /// Flushes, makes file and folder durable, moves the file into its place.
     func finish(_ beforeRename: () async throws -> Void) async throws -> BronzeFileFacts {
         try flush()
-        if let gzip { try write(try gzip.finish()) }
+        if let packer { try write(try packer.finish()) }
         guard fsync(descriptor) == 0 else { throw BronzeFolder.failure(errno, "fsync") }
         try await beforeRename()
         guard unsafe rename(partial, folder.absolute(relative)) == 0 else {

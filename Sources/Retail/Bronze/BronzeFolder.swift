@@ -1,9 +1,43 @@
 import Foundation
 import Glibc
 import Runtime
+import StreamCompression
 
 /// How bronze files are stored.
-package enum BronzeCompression: String, Sendable, CaseIterable { case none, gzip }
+package enum BronzeCompression: String, Sendable, CaseIterable {
+    case none, gzip, zstd
+
+    /// What a file's name ends with.
+    var ending: String {
+        switch self {
+        case .none: ".ndjson"
+        case .gzip: ".ndjson.gz"
+        case .zstd: ".ndjson.zst"
+        }
+    }
+
+    /// What the name of a stored file tells; nil when it is no bronze file.
+    init?(path: String) {
+        guard let found = Self.allCases.first(where: { path.hasSuffix($0.ending) }) else { return nil }
+        self = found
+    }
+
+    func packer() throws -> (any StreamPacker)? {
+        switch self {
+        case .none: nil
+        case .gzip: try GzipWriter()
+        case .zstd: try ZstdWriter()
+        }
+    }
+
+    func unpacker() throws -> (any StreamUnpacker)? {
+        switch self {
+        case .none: nil
+        case .gzip: try GzipReader()
+        case .zstd: try ZstdReader()
+        }
+    }
+}
 
 /// When a file was begun, as its name and its folder tell.
 struct BronzeStamp: Sendable, Equatable {
@@ -35,7 +69,7 @@ struct BronzeStamp: Sendable, Equatable {
     }
 }
 
-/// `BRONZE_DIR`: `<entity>/<yyyy-mm-dd>/<yyyymmdd_hhmmss>[_n].ndjson[.gz]`.
+/// `BRONZE_DIR`: `<entity>/<yyyy-mm-dd>/<yyyymmdd_hhmmss>[_n].ndjson[.gz|.zst]`.
 struct BronzeFolder: Sendable {
     static let partialSuffix = ".partial"
 
@@ -46,11 +80,10 @@ struct BronzeFolder: Sendable {
 
     /// A place that is still free: a number goes behind a stamp that is taken.
     func path(_ entity: BronzeEntity, _ stamp: BronzeStamp) -> String {
-        let ending = compression == .gzip ? ".ndjson.gz" : ".ndjson"
         var number = 1
         while true {
             let name = number == 1 ? stamp.name : "\(stamp.name)_\(number)"
-            let relative = "\(entity.rawValue)/\(stamp.day)/\(name)\(ending)"
+            let relative = "\(entity.rawValue)/\(stamp.day)/\(name)\(compression.ending)"
             let taken = [absolute(relative), absolute(relative) + Self.partialSuffix]
             if !taken.contains(where: { FileManager.default.fileExists(atPath: $0) }) { return relative }
             number += 1
@@ -61,8 +94,7 @@ struct BronzeFolder: Sendable {
     func files() throws -> [(entity: BronzeEntity, path: String, day: String)] {
         var found: [(entity: BronzeEntity, path: String, day: String)] = []
         for entity in BronzeEntity.allCases {
-            for relative in names(below: entity) where relative.hasSuffix(".ndjson") || relative.hasSuffix(".ndjson.gz")
-            {
+            for relative in names(below: entity) where BronzeCompression(path: relative) != nil {
                 guard let stamp = BronzeStamp(fileName: relative.split(separator: "/").last.map(String.init) ?? "")
                 else {
                     continue

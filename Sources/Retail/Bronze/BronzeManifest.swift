@@ -79,16 +79,21 @@ enum BronzeManifest {
         }
     }
 
-    /// Marks loaded files older than so many days as removed; their paths, which the caller then unlinks.
-    static func expire(days: Int, in connection: PGConnection) async throws -> [String] {
-        try await connection.query(
+    /// Paths of files that are marked as removed.
+    static func removed(on connection: PGConnection) async throws -> [String] {
+        try await connection.query("SELECT path FROM meta.bronze_files WHERE removed_at IS NOT NULL").rows
+            .map { try $0[0].string() }
+    }
+
+    /// Marks loaded files older than so many days as removed; the caller then unlinks them.
+    static func expire(days: Int, in connection: PGConnection) async throws {
+        _ = try await connection.query(
             """
             UPDATE meta.bronze_files SET removed_at = clock_timestamp()
             WHERE removed_at IS NULL AND loaded_at IS NOT NULL
                 AND day < (clock_timestamp() AT TIME ZONE 'UTC')::date - $1::int4
-            RETURNING path
             """,
             [.int(Int64(days))]
-        ).rows.map { try $0[0].string() }
+        )
     }
 }

@@ -1,8 +1,8 @@
 import Crypto
 import Foundation
 import Glibc
-import Gzip
 import Runtime
+import StreamCompression
 
 /// Streams the lines of a bronze file, compressed or not; memory does not depend on the file.
 struct BronzeReader: Sendable {
@@ -36,18 +36,18 @@ struct BronzeReader: Sendable {
         var facts = Facts()
         var digest = SHA256()
         var cutter = LineCutter()
-        let gzip = path.hasSuffix(".gz") ? try GzipReader() : nil
+        let unpacker = try BronzeCompression(path: path)?.unpacker()
         while let piece = try Self.read(descriptor), !piece.isEmpty {
             try Task.checkCancellation()
             digest.update(data: piece)
             facts.bytes += piece.count
-            if let gzip {
-                try await gzip.read(piece) { try await cutter.feed($0, body) }
+            if let unpacker {
+                try await unpacker.read(piece) { try await cutter.feed($0, body) }
             } else {
                 try await cutter.feed(piece, body)
             }
         }
-        try gzip?.finish()
+        try unpacker?.finish()
         try await cutter.finish(body)
         facts.sha256 = Array(digest.finalize())
         return facts

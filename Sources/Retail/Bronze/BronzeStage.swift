@@ -222,12 +222,29 @@ struct BronzeStage: Sendable {
 
     private func expire() async throws -> Int {
         guard let days = settings.retentionDays else { return 0 }
-        let paths = try await warehouse.withConnection { connection in
+        let removed = try await warehouse.withConnection { connection in
             try await context.write(on: connection, durable: true) {
                 try await BronzeManifest.expire(days: days, in: $0)
             }
+            // Also those that a run marked and did not live to remove.
+            return try await BronzeManifest.removed(on: connection)
         }
-        for path in paths { try? FileManager.default.removeItem(atPath: folder.absolute(path)) }
-        return paths.count
+        try await context.failpoint.reach("bronze.beforeRemove")
+        var count = 0
+        for path in removed where unlink(path) { count += 1 }
+        return count
+    }
+
+    /// False when the file is gone already.
+    private func unlink(_ path: String) -> Bool {
+        let place = folder.absolute(path)
+        guard FileManager.default.fileExists(atPath: place) else { return false }
+        do {
+            try FileManager.default.removeItem(atPath: place)
+            return true
+        } catch {
+            context.logger.event(.warning, "an old bronze file cannot be removed", [.runID: "\(context.runID)"])
+            return false
+        }
     }
 }

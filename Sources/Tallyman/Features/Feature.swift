@@ -22,6 +22,8 @@ protocol FeatureSettings: Sendable {
 struct Feature: Sendable {
     let name: String
     let jobs: [any Job]
+    /// Pages about its data that the daemon shows.
+    var documentation: [DocumentationPage] = []
     /// When its jobs are due unless settings say otherwise.
     let schedules: [ScheduleDefinition]
     /// The databases it writes; the engine's tables are made in each.

@@ -46,6 +46,7 @@ enum SettingName: String, CaseIterable, Sendable {
     case bronzeRetention = "BRONZE_RETENTION"
     case dbtExecutable = "DBT_EXECUTABLE"
     case dbtProfilesDir = "DBT_PROFILES_DIR"
+    case dbtDocsDir = "DBT_DOCS_DIR"
     case migrateOnStart = "MIGRATE_ON_START"
     case appEnv = "APP_ENV"
     case nodeEnv = "NODE_ENV"

@@ -17,6 +17,7 @@ struct RetailFeature: FeatureSettings {
     let key: Secret<String>?
     let retail: RetailSettings
     let gold: GoldSettings
+    let docsFolder: String
     let schedule: CronExpression
 
     var stateDatabase: PGSettings { warehouse }
@@ -40,7 +41,7 @@ struct RetailFeature: FeatureSettings {
             gold: gold
         )
         let doctor = RetailDoctor(settings: self, warehouse: pool)
-        return Feature(
+        var feature = Feature(
             name: Self.featureName,
             jobs: [job],
             schedules: [ScheduleDefinition(job: Self.job, expression: schedule, timeZone: shared.schedule.zone)],
@@ -55,7 +56,16 @@ struct RetailFeature: FeatureSettings {
                 "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA silver, meta TO <role>;",
             ]
         )
+        let documentation = documentation
+        feature.documentation = [
+            DocumentationPage(name: Self.featureName, remedy: "Run `tallyman docs`; it needs dbt.") {
+                documentation.page()
+            }
+        ]
+        return feature
     }
+
+    var documentation: DBTDocumentation { DBTDocumentation(settings: gold, folder: docsFolder) }
 }
 
 extension RetailFeature {
@@ -71,7 +81,7 @@ extension RetailFeature {
         let lookback = reader.int(.retailLookback, in: 0...100_000_000, default: 1_000)
         let compression = reader.choice(
             .bronzeCompress,
-            ["none": BronzeCompression.none, "gzip": .gzip],
+            ["none": BronzeCompression.none, "gzip": .gzip, "zstd": .zstd],
             default: .none
         )
         let retention = reader.parsed(
@@ -101,6 +111,7 @@ extension RetailFeature {
             key: reader.secret(.apiKey),
             retail: retail,
             gold: gold,
+            docsFolder: reader.string(.dbtDocsDir) ?? "data/dbt-docs",
             schedule: schedule
         )
     }
