@@ -130,7 +130,10 @@ let package = Package(
         tests("StreamCompressionTests", ["StreamCompression", "Runtime"]),
         tests(
             "RetailTests",
-            ["Retail", "RetailMock", "Engine", "HTTPClient", "HTTPServer", "Postgres", "Runtime", "Telemetry", log]
+            [
+                "Retail", "RetailMock", "Engine", "HTTPClient", "HTTPServer", "Postgres", "Runtime", "Tallyman",
+                "Telemetry", log,
+            ]
         ),
         tests("RetailMockTests", ["RetailMock", "HTTPServer", "Runtime", httpTypes, log]),
         tests("APITests", ["API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),

@@ -21,7 +21,10 @@ struct ImportTable {
         ),
         Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "Telemetry", "Runtime"]),
         Row(module: "ProductSync", mayImport: ["Engine", "Postgres", "Mongo", "Telemetry", "Runtime"]),
-        Row(module: "Retail", mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "StreamCompression", "Runtime"]),
+        Row(
+            module: "Retail",
+            mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "StreamCompression", "Runtime"]
+        ),
         Row(module: "RetailMock", mayImport: ["HTTPServer", "Runtime"]),
         Row(module: "Engine", mayImport: ["Cron", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "HTTPClient", mayImport: ["Runtime"]),

@@ -41,7 +41,7 @@ import Testing
         await bench.close()
     }
 
-    private static func compare(_ bench: RetailBench, _ round: Int) throws {
+    static func compare(_ bench: RetailBench, _ round: Int) throws {
         let books = bench.books
         let amount = ShopBooks.text(books.cents)
         let items = try bench.ask("SELECT count(*), sum(quantity), round(sum(amount), 2) FROM gold.sales_item")

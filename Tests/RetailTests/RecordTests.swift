@@ -21,7 +21,7 @@ import Testing
         var text = Bool.random(using: &random) ? "-" : ""
         text += whole.map(String.init).joined() + (part.isEmpty ? "" : "." + part.map(String.init).joined())
         var expected: [UInt8] = []
-        try #require(PGNumeric(decimalText: text)).append(to: &expected)
+        try #require(PGNumeric(decimalText: text)).rounded(toScale: part.count).append(to: &expected)
         // PGNumeric has no sign for zero; neither have we.
         #expect(Self.decimal(text) == expected, "\(text) \(random)")
     }

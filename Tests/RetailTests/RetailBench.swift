@@ -70,6 +70,26 @@ final class RetailBench: Sendable {
         )
     }
 
+    /// Settings of the built binary for this warehouse and folder.
+    func environment(_ base: URL) -> [String: String] {
+        [
+            "RETAIL_DATABASE_URL": url, "API_BASE_URL": base.absoluteString, "API_KEY": "key", "SALES_LIMIT": "50",
+            "BRONZE_DIR": folder, "DBT_DOCS_DIR": folder + "-docs", "DBT_EXECUTABLE": gold.executable,
+            "LOG_LEVEL": "error", "LOG_FORMAT": "text", "HOST": "127.0.0.1",
+        ]
+    }
+
+    /// What a query answers as soon as it answers anything, while the child runs.
+    func answer(_ sql: String, while child: ChildProcess) throws -> String {
+        while true {
+            let answer = try ask(sql)
+            if !answer.isEmpty { return answer.split(separator: "\n").first.map(String.init) ?? "" }
+            guard child.progress.value.exit == nil else {
+                throw TestServiceMissing("it ended: \(child.progress.value.errorText)")
+            }
+        }
+    }
+
     /// Serves the sample API for the length of `body`, which gets its base URL.
     func serving<Result: Sendable>(_ body: (URL) async throws -> Result) async throws -> Result {
         let api = RetailMockAPI(shop: shop, key: Secret("key"), faults: faults, slowness: .seconds(30)) { self.now }
@@ -163,7 +183,7 @@ final class RetailBench: Sendable {
 
     func close() async {
         await pool.close()
-        try? FileManager.default.removeItem(atPath: folder)
+        for path in [folder, folder + "-docs"] { try? FileManager.default.removeItem(atPath: path) }
     }
 }
 

@@ -56,7 +56,7 @@ def run_of(run_id: str) -> dict[str, Any]:
     status, document = ask("GET", f"/api/etl/runs/{run_id}")
     if status != 200:
         raise AirflowException(f"the daemon answered {status} for run {run_id}")
-    return document
+    return document["run"]
 
 
 def judge(run: dict[str, Any]) -> str:

@@ -45,22 +45,33 @@ system_python() {
     return 1
 }
 
-# install_dbt: brings .tallyman/dbt up to the pinned dbt and sets DBT to its executable. An environment of its own, since
-# dbt pins what it needs narrowly.
-install_dbt() {
-    local venv=$STATE/dbt base wanted
+# install_alone NAME: brings .tallyman/NAME up to what bin/lib/NAME.requirements.txt pins: an environment of its own, for
+# programs that pin what they need narrowly.
+install_alone() {
+    local name=$1 venv=$STATE/$1 base wanted
     base=$(system_python) || fail "no python3 with the venv module; install python3-venv"
-    wanted=$(cat "$ROOT/bin/lib/dbt.requirements.txt" && "$base" -V && printf '%s\n' "$venv")
-    DBT=$venv/bin/dbt
-    if [ -x "$DBT" ] && [ "$(cat "$venv/installed" 2>/dev/null)" = "$wanted" ]; then return 0; fi
-    say "installing dbt into .tallyman/dbt, as pinned in bin/lib/dbt.requirements.txt"
+    wanted=$(cat "$ROOT/bin/lib/$name.requirements.txt" && "$base" -V && printf '%s\n' "$venv")
+    if [ "$(cat "$venv/installed" 2>/dev/null)" = "$wanted" ]; then return 0; fi
+    say "installing $name into .tallyman/$name, as pinned in bin/lib/$name.requirements.txt"
     "$base" -m venv --clear "$venv" || fail "cannot make $venv"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-        -r "$ROOT/bin/lib/dbt.requirements.txt" >"$STATE/dbt.log" 2>&1 || {
-        tail -n 20 "$STATE/dbt.log" >&2
-        fail "pip could not install dbt (whole log: $STATE/dbt.log)"
+        -r "$ROOT/bin/lib/$name.requirements.txt" >"$STATE/$name.log" 2>&1 || {
+        tail -n 20 "$STATE/$name.log" >&2
+        fail "pip could not install $name (whole log: $STATE/$name.log)"
     }
     printf '%s\n' "$wanted" >"$venv/installed"
+}
+
+# install_dbt: sets DBT to the executable.
+install_dbt() {
+    install_alone dbt
+    DBT=$STATE/dbt/bin/dbt
+}
+
+# install_airflow: sets AIRFLOW_PYTHON to the interpreter that has Airflow.
+install_airflow() {
+    install_alone airflow
+    AIRFLOW_PYTHON=$STATE/airflow/bin/python
 }
 
 # install_venv FILE: brings .tallyman/venv up to the pinned requirements in FILE and sets PYTHON to its interpreter.

@@ -1,11 +1,13 @@
 # Checks the Airflow DAGs: their syntax and shape with any Python; with --load in a real Airflow; with --run against a
 # daemon, whose URL the environment gives as AIRFLOW_CONN_TALLYMAN.
 import ast
+import datetime
 import os
 import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2] / "airflow"
+INTERVAL = datetime.datetime(2026, 1, 15, 10, tzinfo=datetime.timezone.utc)
 # DAG: its tasks and the edges between them.
 EXPECTED = {
     "retail_etl_hourly": ["bronze", "silver", "gold"],
@@ -74,11 +76,18 @@ def load(folder):
 
 def run(bag, name):
     dag = bag.dags[name]
-    ended = dag.test()
-    state = getattr(ended, "state", None)
-    if str(state).split(".")[-1].lower() != "success":
-        raise SystemExit(f"{name} ended as {state}")
-    print(f"{name} succeeded")
+    for task in dag.tasks:
+        # A check must end: what fails is not waited for.
+        task.retries = 0
+        if hasattr(task, "poll_seconds"):
+            task.poll_seconds = 1.0
+    # The same data interval each time, as for a DAG run that is cleared.
+    for _ in range(2 if "--again" in sys.argv else 1):
+        ended = dag.test(logical_date=INTERVAL)
+        state = getattr(ended, "state", None)
+        if str(state).split(".")[-1].lower() != "success":
+            raise SystemExit(f"{name} ended as {state}")
+        print(f"{name} succeeded")
 
 
 folder = pathlib.Path(os.environ.get("TALLYMAN_AIRFLOW_FOLDER") or ROOT)

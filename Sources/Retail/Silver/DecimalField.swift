@@ -1,6 +1,6 @@
 import Postgres
 
-/// A decimal's text as the binary numeric of PostgreSQL, every digit kept.
+/// A decimal's text as the binary numeric of PostgreSQL, every digit kept, zeros behind the point too.
 package enum DecimalField {
     /// Appends the field's bytes; false when the text is no finite decimal that a numeric holds.
     ///
@@ -19,8 +19,15 @@ package enum DecimalField {
         guard text.allSatisfy({ $0 < 0x3A || $0 | 0x20 == UInt8(ascii: "e") }),
             let number = PGNumeric(decimalText: String(decoding: text, as: UTF8.self)), number.isRepresentable
         else { return false }
-        number.append(to: &out)
+        shown(number, text).append(to: &out)
         return true
+    }
+
+    /// With as many digits behind the point as the text has; with an exponent, as few as show the value.
+    private static func shown(_ number: PGNumeric, _ text: [UInt8]) -> PGNumeric {
+        guard !text.contains(where: { $0 | 0x20 == UInt8(ascii: "e") }) else { return number }
+        let scale = text.firstIndex(of: UInt8(ascii: ".")).map { text.count - $0 - 1 } ?? 0
+        return scale > 16_383 ? number : number.rounded(toScale: scale)
     }
 
     private static func appendShort(_ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int, to out: inout [UInt8])
@@ -47,10 +54,6 @@ package enum DecimalField {
             if point { scale += 1 }
         }
         guard digits > 0, digits <= 18 else { return false }
-        while scale > 0, value % 10 == 0 {
-            value /= 10
-            scale -= 1
-        }
         write(value, scale: scale, negative: negative, to: &out)
         return true
     }
@@ -62,7 +65,8 @@ package enum DecimalField {
             out.append(UInt8(truncatingIfNeeded: number))
         }
         guard value > 0 else {
-            for _ in 0..<4 { big(0) }
+            for _ in 0..<3 { big(0) }
+            big(UInt16(scale))
             return
         }
         let pad = (4 - scale % 4) % 4
