@@ -62,6 +62,7 @@ let package = Package(
         ),
         .target(name: "Postgres", dependencies: ["CLibPQ", "Runtime", "Telemetry", log], swiftSettings: house),
         .target(name: "Mongo", dependencies: ["CLibMongoC", "Runtime", "Telemetry", log], swiftSettings: house),
+        .target(name: "ConfigFile", dependencies: ["Runtime", yams], swiftSettings: safe),
         .target(name: "HTTPClient", dependencies: ["Runtime"], swiftSettings: safe),
         .target(
             name: "Engine",
@@ -71,7 +72,9 @@ let package = Package(
         ),
         .target(
             name: "ProductSync",
-            dependencies: ["Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log, metrics, yams, crypto],
+            dependencies: [
+                "ConfigFile", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log, metrics, yams, crypto,
+            ],
             swiftSettings: safe
         ),
         .target(
@@ -99,8 +102,8 @@ let package = Package(
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Mongo", "Postgres", "ProductSync",
-                "Retail", "RetailMock", "Runtime", "Telemetry", log, metrics, lifecycle, jwt,
+                "API", "ConfigFile", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Mongo", "Postgres",
+                "ProductSync", "Retail", "RetailMock", "Runtime", "Telemetry", log, metrics, lifecycle, jwt, yams,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -116,6 +119,7 @@ let package = Package(
         ),
         tests("HTTPClientTests", ["HTTPClient", "Runtime"]),
         tests("RuntimeTests", ["Runtime"]),
+        tests("ConfigFileTests", ["ConfigFile", "Runtime", yams]),
         tests("CronTests", ["Cron"]),
         tests("HTTPWireTests", ["HTTPWire", httpTypes]),
         tests(

@@ -15,18 +15,19 @@ struct ImportTable {
         Row(
             module: "Tallyman",
             mayImport: [
-                "API", "ProductSync", "Retail", "RetailMock", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Cron",
-                "Postgres", "Mongo", "Telemetry", "Runtime",
+                "API", "ProductSync", "Retail", "RetailMock", "ConfigFile", "Engine", "HTTPClient", "HTTPServer",
+                "HTTPWire", "Cron", "Postgres", "Mongo", "Telemetry", "Runtime",
             ]
         ),
         Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "Telemetry", "Runtime"]),
-        Row(module: "ProductSync", mayImport: ["Engine", "Postgres", "Mongo", "Telemetry", "Runtime"]),
+        Row(module: "ProductSync", mayImport: ["ConfigFile", "Engine", "Postgres", "Mongo", "Telemetry", "Runtime"]),
         Row(
             module: "Retail",
             mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "StreamCompression", "Runtime"]
         ),
         Row(module: "RetailMock", mayImport: ["HTTPServer", "Runtime"]),
         Row(module: "Engine", mayImport: ["Cron", "Postgres", "Telemetry", "Runtime"]),
+        Row(module: "ConfigFile", mayImport: ["Runtime"]),
         Row(module: "HTTPClient", mayImport: ["Runtime"]),
         Row(module: "HTTPServer", mayImport: ["HTTPWire", "Telemetry", "Runtime"]),
         Row(module: "HTTPWire", mayImport: []),

@@ -26,6 +26,8 @@ struct Feature: Sendable {
     var documentation: [DocumentationPage] = []
     /// When its jobs are due unless settings say otherwise.
     let schedules: [ScheduleDefinition]
+    /// The environment variables that give expressions, by job: where one is set, `jobs.yaml` does not change it.
+    let cronVariables: [JobName: SettingName]
     /// The databases it writes; the engine's tables are made in each.
     let databases: [FeatureDatabase]
     /// Questions to what it depends on, by the name `/health` shows.
@@ -45,6 +47,7 @@ struct Feature: Sendable {
         name: String,
         jobs: [any Job],
         schedules: [ScheduleDefinition],
+        cronVariables: [JobName: SettingName] = [:],
         databases: [FeatureDatabase],
         probes: [NamedProbe] = [],
         examine: @escaping @Sendable () async -> [Doctor.Finding] = { [] },
@@ -56,6 +59,7 @@ struct Feature: Sendable {
         self.name = name
         self.jobs = jobs
         self.schedules = schedules
+        self.cronVariables = cronVariables
         self.databases = databases
         self.probes = probes
         self.examine = examine

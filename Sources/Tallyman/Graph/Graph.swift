@@ -18,6 +18,7 @@ final class Graph: Sendable {
     let runner: JobRunner
     let ledger: Ledger
     let scheduler: Scheduler
+    let book: ScheduleBook
     let migrations: DatabaseMigrations
     let deadLetters: DeadLetterStore
     let watermarks: WatermarkStore
@@ -41,6 +42,7 @@ final class Graph: Sendable {
             state: state,
             jobs: jobs,
             holder: ProcessSetup.holder,
+            settings: settings.runs,
             failpoint: ProcessSetup.failpoint,
             logger: Logger(label: "engine")
         )
@@ -50,18 +52,47 @@ final class Graph: Sendable {
             expression: settings.schedule.healthCheck,
             timeZone: settings.schedule.zone
         )
+        let book = ScheduleBook(
+            standard: features.flatMap(\.schedules) + [own],
+            pinned: Self.pinned(features, health: health.name, settings.schedule),
+            zone: settings.schedule.zone,
+            zoneIsPinned: settings.schedule.given.contains(.timeZone),
+            jobs: Dictionary(jobs.map { ($0.name, $0.knownOptions) }, uniquingKeysWith: { first, _ in first }),
+            folder: settings.configFolder
+        )
+        self.book = book
+        let housekeeping = Housekeeping(state: state, policy: settings.retention)
         scheduler = Scheduler(
             state: state,
             runner: runner,
-            schedules: features.flatMap(\.schedules) + [own],
+            schedules: try book.schedules(),
             enabledAtStart: settings.schedule.isEnabled,
             holder: ProcessSetup.holder,
-            logger: Logger(label: "scheduler")
+            logger: Logger(label: "scheduler"),
+            chores: { _ = try await housekeeping.sweep() }
         )
         let written = features.flatMap(\.databases)
         migrations = try DatabaseMigrations(written, state: state)
         deadLetters = DeadLetterStore(written.map { ($0.role, $0.pool) })
         watermarks = WatermarkStore(written.map { ($0.role, $0.pool) })
+    }
+
+    /// Jobs whose expression came from an environment variable.
+    private static func pinned(_ features: [Feature], health: JobName, _ schedule: Settings.Schedule) -> Set<JobName> {
+        var variables: [JobName: SettingName] = [health: .healthCheckCronSchedule]
+        for feature in features { variables.merge(feature.cronVariables) { first, _ in first } }
+        return Set(variables.filter { schedule.given.contains($0.value) }.keys)
+    }
+
+    /// Reads `jobs.yaml` again and takes its schedules from the next second on, all or nothing; what changed.
+    ///
+    /// - Throws: `.settingsInvalid` with file and line; then everything stays as it was.
+    func reload() throws -> [String] {
+        let new = try book.schedules()
+        let changes = ScheduleBook.changes(from: scheduler.schedules, to: new)
+        scheduler.replace(new)
+        logger.event(.notice, "schedules read again", [.count: "\(changes.count)"])
+        return changes
     }
 
     var runnerService: any Service { UntilShutdown { [runner] in try await runner.run() } }
@@ -86,7 +117,8 @@ final class Graph: Sendable {
             stats: features.lazy.compactMap(\.stats).first,
             info: ServiceInfo(version: ProcessSetup.version, startedAt: startedAt, memory: { MachineMemory.use() }),
             metricsText: { scrape.page() },
-            isDraining: { draining?.isSet ?? false }
+            isDraining: { draining?.isSet ?? false },
+            reload: { [self] in try reload() }
         )
     }
 
