@@ -127,6 +127,27 @@ import Testing
         await bench.close()
     }
 
+    /// Longer than the reader's ceiling of 1 MiB: the others of its file are loaded.
+    @Test func aLineWithoutEndBecomesADeadLetter() async throws {
+        let bench = try await RetailBench(sales: 5)
+        let good = #"{"product_sku":"A","unit_amount":1.50,"_ingestion_ts":"2026-01-01T00:00:00Z"}"#
+        let long = #"{"product_sku":"B","description":""# + String(repeating: "x", count: 3 << 20) + "\"}"
+        let folder = bench.folder + "/products/2026-01-01"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try Data([good, long, good.replacing("\"A\"", with: "\"C\"")].joined(separator: "\n").utf8)
+            .write(to: URL(filePath: folder + "/20260101_000000.ndjson"))
+        try await bench.serving { base in
+            let records = try await bench.load(base)
+            #expect(records[1].state == .partial, "\(String(describing: records[1].error))")
+            #expect(
+                try bench.ask("SELECT key FROM etl.dead_letters") == "products/2026-01-01/20260101_000000.ndjson:2"
+            )
+            let shown = try bench.ask("SELECT product_sku, unit_amount FROM silver.products WHERE product_sku < 'D'")
+            #expect(shown.split(separator: "\n").sorted() == ["A|1.50", "C|1.50"], "as many digits as it came with")
+        }
+        await bench.close()
+    }
+
     /// A newer record is not replaced by an older file, and lines that are gone do not come back from one (INV-9).
     @Test func anOlderFileChangesNothing() async throws {
         let bench = try await RetailBench(sales: 120, editDelay: 3 * 3_600)

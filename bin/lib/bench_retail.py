@@ -98,7 +98,12 @@ def main():
             f"({LINES / load:,.0f} rows/s), {load_cpu:.2f} s of CPU, peak RSS {peak:.1f} MiB; {seconds / load:.2f} x"
         )
     same = [
-        psql(url, "SELECT md5(string_agg(t::text, ' ' ORDER BY sale_id, line_no)) FROM silver.sales_product t")
+        # By value: 0 and 0.00 are one number.
+        psql(
+            url,
+            "SELECT count(*), md5(string_agg((t.sale_id, t.line_no, t.product_sku, t.quantity, trim_scale(t.amount), "
+            "t._ingestion_ts, t._batch_id)::text, ' ' ORDER BY sale_id, line_no)) FROM silver.sales_product t",
+        )
         for url in (ours, theirs)
     ]
     if same[0] != same[1]:

@@ -5,6 +5,10 @@ import Telemetry
 
 /// The dbt project's documentation as one HTML file that loads nothing: models, columns, tests, lineage.
 package struct DBTDocumentation: Sendable {
+    /// How to have dbt, in the versions that the project is tested with.
+    package static let installation =
+        "python3 -m venv /opt/dbt && /opt/dbt/bin/pip install dbt-core==1.10.23 dbt-postgres==1.10.2, "
+        + "then DBT_EXECUTABLE=/opt/dbt/bin/dbt. Bronze and silver need no dbt."
     /// Larger ones are not shown.
     private static let bytesMax = 64 << 20
 

@@ -60,8 +60,7 @@ struct DBTProcess: Sendable {
         .settingsInvalid,
         during: "retail.gold",
         "dbt is not installed",
-        remedy: "python3 -m venv /opt/dbt && /opt/dbt/bin/pip install dbt-core==1.10.23 dbt-postgres==1.10.2, "
-            + "then DBT_EXECUTABLE=/opt/dbt/bin/dbt. Bronze and silver need no dbt."
+        remedy: DBTDocumentation.installation
     )
 
     private func arguments(_ command: [String]) -> [String] {

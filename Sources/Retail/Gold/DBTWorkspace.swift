@@ -3,6 +3,8 @@ import Runtime
 
 /// A private folder with the dbt project of this binary and, unless the operator has one, a profile.
 package struct DBTWorkspace: Sendable {
+    private static let prefix = "/tallyman-dbt-"
+
     package let folder: String
     let profilesFolder: String
 
@@ -13,8 +15,9 @@ package struct DBTWorkspace: Sendable {
     ///
     /// Throws `.settingsInvalid` when `profilesFolder` is given and has no `profiles.yml`.
     init(below parent: String, profilesFolder given: String?, profile: DBTProfile) throws {
-        folder = parent + "/tallyman-dbt-" + UUID().uuidString.lowercased()
         let files = FileManager.default
+        Self.removeOld(below: parent)
+        folder = parent + Self.prefix + UUID().uuidString.lowercased()
         let privately: [FileAttributeKey: Any] = [.posixPermissions: 0o700]
         try files.createDirectory(atPath: folder, withIntermediateDirectories: true, attributes: privately)
         if let given {
@@ -40,6 +43,16 @@ package struct DBTWorkspace: Sendable {
                 attributes: privately
             )
             try Data(file.bytes).write(to: path)
+        }
+    }
+
+    /// Folders of processes that were killed a day ago or longer: no gold stage takes that long.
+    private static func removeOld(below parent: String) {
+        let files = FileManager.default
+        for name in (try? files.contentsOfDirectory(atPath: parent)) ?? [] where "/\(name)".hasPrefix(prefix) {
+            let path = "\(parent)/\(name)"
+            let made = try? files.attributesOfItem(atPath: path)[.modificationDate] as? Date
+            if let made, made < Date(timeIntervalSinceNow: -86_400) { try? files.removeItem(atPath: path) }
         }
     }
 

@@ -12,6 +12,7 @@ struct RetailDoctor: Sendable {
     func examine() async -> [Doctor.Finding] {
         var findings = await Doctor.checked("warehouse connection") { try await self.connection() }
         findings.append(folder())
+        findings.append(dbt())
         findings += await Doctor.checked("retail source") { try await self.source() }
         return findings
     }
@@ -40,6 +41,21 @@ struct RetailDoctor: Sendable {
             verdict: isWritable ? .good : .bad,
             detail: isWritable ? "\(path) can be written" : "\(path) cannot be written",
             remedy: isWritable ? nil : "Let BRONZE_DIR name a folder that the daemon may write."
+        )
+    }
+
+    private func dbt() -> Doctor.Finding {
+        let name = settings.gold.executable
+        let folders =
+            name.contains("/") ? [""] : (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
+        let isThere = folders.contains { folder in
+            FileManager.default.isExecutableFile(atPath: folder.isEmpty ? name : "\(folder)/\(name)")
+        }
+        return Doctor.Finding(
+            check: "dbt",
+            verdict: isThere ? .good : .notice,
+            detail: isThere ? "\(name) is there" : "\(name) is not there; the gold stage needs it",
+            remedy: isThere ? nil : DBTDocumentation.installation
         )
     }
 
