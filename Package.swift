@@ -92,6 +92,17 @@ let package = Package(
             swiftSettings: safe
         ),
         .target(
+            name: "TableExport",
+            dependencies: ["ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log, metrics, yams],
+            resources: [.embedInCode("Migrations")],
+            swiftSettings: safe
+        ),
+        .target(
+            name: "Alerts",
+            dependencies: ["Engine", "HTTPClient", "Postgres", "Runtime", "Telemetry", log, metrics, crypto],
+            swiftSettings: safe
+        ),
+        .target(
             name: "API",
             dependencies: [
                 "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
@@ -102,8 +113,10 @@ let package = Package(
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "ConfigFile", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Mongo", "Postgres",
-                "ProductSync", "Retail", "RetailMock", "Runtime", "Telemetry", log, metrics, lifecycle, jwt, yams,
+                "API", "Alerts", "ConfigFile", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Mongo",
+                "Postgres",
+                "ProductSync", "Retail", "RetailMock", "Runtime", "TableExport", "Telemetry", log, metrics, lifecycle,
+                jwt, yams,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -119,6 +132,7 @@ let package = Package(
         ),
         tests("HTTPClientTests", ["HTTPClient", "Runtime"]),
         tests("RuntimeTests", ["Runtime"]),
+        tests("AlertsTests", ["Alerts", "Engine", "HTTPClient", "Postgres", "Runtime", log, crypto]),
         tests("ConfigFileTests", ["ConfigFile", "Runtime", yams]),
         tests("CronTests", ["Cron"]),
         tests("HTTPWireTests", ["HTTPWire", httpTypes]),
@@ -140,6 +154,7 @@ let package = Package(
             ]
         ),
         tests("RetailMockTests", ["RetailMock", "HTTPServer", "Runtime", httpTypes, log]),
+        tests("TableExportTests", ["TableExport", "ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log]),
         tests("APITests", ["API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
         tests("TallymanTests", ["Tallyman", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),

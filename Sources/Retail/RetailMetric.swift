@@ -19,13 +19,16 @@ enum RetailMetric {
 
     /// Sales that bronze has and silver has not, by id.
     static func lag(_ ids: Int64) {
-        Gauge(label: "etl_sales_id_lag_ids", dimensions: [("job", "retail")]).record(ids)
+        Gauge(label: "etl_sales_id_lag_ids", dimensions: [("source", "retail")]).record(ids)
     }
 
     /// When the source was asked for the newest file that the table holds.
     static func fresh(_ entity: BronzeEntity, secondsSince1970: Double) {
-        Gauge(label: "etl_table_fresh_timestamp_seconds", dimensions: [("job", "retail"), ("table", entity.rawValue)])
-            .record(secondsSince1970)
+        Gauge(
+            label: "etl_table_fresh_timestamp_seconds",
+            dimensions: [("source", "retail"), ("table", entity.rawValue)]
+        )
+        .record(secondsSince1970)
     }
 
     /// 1 when the model was built or the test passed in the last gold stage, else 0.

@@ -15,17 +15,19 @@ struct ImportTable {
         Row(
             module: "Tallyman",
             mayImport: [
-                "API", "ProductSync", "Retail", "RetailMock", "ConfigFile", "Engine", "HTTPClient", "HTTPServer",
-                "HTTPWire", "Cron", "Postgres", "Mongo", "Telemetry", "Runtime",
+                "API", "Alerts", "ProductSync", "Retail", "RetailMock", "TableExport", "ConfigFile", "Engine",
+                "HTTPClient", "HTTPServer", "HTTPWire", "Cron", "Postgres", "Mongo", "Telemetry", "Runtime",
             ]
         ),
         Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "Telemetry", "Runtime"]),
+        Row(module: "Alerts", mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "ProductSync", mayImport: ["ConfigFile", "Engine", "Postgres", "Mongo", "Telemetry", "Runtime"]),
         Row(
             module: "Retail",
             mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "StreamCompression", "Runtime"]
         ),
         Row(module: "RetailMock", mayImport: ["HTTPServer", "Runtime"]),
+        Row(module: "TableExport", mayImport: ["ConfigFile", "Engine", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "Engine", mayImport: ["Cron", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "ConfigFile", mayImport: ["Runtime"]),
         Row(module: "HTTPClient", mayImport: ["Runtime"]),

@@ -85,11 +85,11 @@ import Testing
             }
             let bytes = try bench.ask("SELECT bytes FROM meta.bronze_files WHERE entity = 'products'")
             #expect(value("etl_bronze_bytes_total{table=\"products\"}") == Double(bytes))
-            #expect(value("etl_sales_id_lag_ids{job=\"retail\"}") == 0)
+            #expect(value("etl_sales_id_lag_ids{source=\"retail\"}") == 0)
             let fresh = try bench.ask(
                 "SELECT extract(epoch FROM created_at) FROM meta.bronze_files WHERE entity = 'customers'"
             )
-            let shown = value("etl_table_fresh_timestamp_seconds{job=\"retail\",table=\"customers\"}") ?? 0
+            let shown = value("etl_table_fresh_timestamp_seconds{source=\"retail\",table=\"customers\"}") ?? 0
             #expect(abs(shown - (Double(fresh) ?? -1)) < 1, "\(shown) \(fresh)")
             #expect(try await Self.get(base.appending(path: "docs/retail")).status == 404, "not built yet")
             daemon.signal(SIGTERM)

@@ -95,6 +95,8 @@ import Testing
             + "AND datname = current_database()"
         try await bench.pool.withConnection { blocker in
             // A lock that holds dbt up inside the database.
+            // It is idle on purpose, and for as long as dbt takes.
+            try await blocker.execute("SET idle_in_transaction_session_timeout = 0")
             try await blocker.execute("BEGIN; LOCK TABLE silver.customers IN ACCESS EXCLUSIVE MODE")
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await runner.run() }

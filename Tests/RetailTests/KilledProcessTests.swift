@@ -77,6 +77,8 @@ import Testing
         try await bench.serving { base in
             try await bench.load(base)
             let next = try await bench.pool.withConnection { blocker in
+                // It is idle on purpose, and for as long as dbt takes.
+                try await blocker.execute("SET idle_in_transaction_session_timeout = 0")
                 try await blocker.execute("BEGIN; LOCK TABLE silver.customers IN ACCESS EXCLUSIVE MODE")
                 let first = try TallymanBinary.start(["run", "retail", "--stage", "gold"], bench.environment(base))
                 let old = try bench.answer(waiting, while: first)

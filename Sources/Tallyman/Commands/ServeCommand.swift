@@ -44,8 +44,8 @@ struct ServeCommand: TallyCommand {
         graph.scrape.start()
         // Shut down from the last to the first: ready turns 503, no new fires, runs end, then HTTP closes.
         let services: [any Service] = [
-            server, graph.eventService, graph.runnerService, graph.schedulerService,
-            ReloadOnHangup(graph: graph), draining,
+            server, graph.eventService, graph.gaugeService, graph.notifierService, graph.runnerService,
+            graph.schedulerService, ReloadOnHangup(graph: graph), graph.startChecks, draining,
         ]
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0) },

@@ -37,7 +37,10 @@ struct Settings: Sendable {
     let configFolder: String
     let runs: RunSettings
     let retention: RetentionPolicy
+    let alerts: Alerting
     let migrateOnStart: Bool
+    /// Where an operator's own migrations stand.
+    let migrationsFolder: String
     let log: Log
 }
 
@@ -60,6 +63,7 @@ extension Settings {
             days: reader.int(.historyDays, in: 1...3_660, default: 90),
             runsPerJob: reader.int(.historyRunsPerJob, in: 10...1_000_000, default: 10_000)
         )
+        let alerts = readAlerts(&reader)
         let migrate = reader.bool(.migrateOnStart, default: false)
         try reader.finish()
         guard let state, let access, let schedule else { throw SettingsInvalid(problems: []) }
@@ -72,7 +76,9 @@ extension Settings {
             configFolder: folder,
             runs: runs,
             retention: retention,
+            alerts: alerts,
             migrateOnStart: migrate,
+            migrationsFolder: reader.string(.migrationsDir) ?? "migrations",
             log: log
         )
     }
