@@ -1,10 +1,10 @@
 import API
 import Foundation
-import Gzip
 import HTTPServer
 import HTTPTypes
 import Logging
 import Runtime
+import StreamCompression
 import TestKit
 import Testing
 

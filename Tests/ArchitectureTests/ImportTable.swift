@@ -15,14 +15,18 @@ struct ImportTable {
         Row(
             module: "Tallyman",
             mayImport: [
-                "API", "Alerts", "ProductSync", "TableExport", "ConfigFile", "Engine", "HTTPClient", "HTTPServer",
-                "HTTPWire", "Cron",
-                "Postgres", "Mongo", "Telemetry", "Runtime",
+                "API", "Alerts", "ProductSync", "Retail", "RetailMock", "TableExport", "ConfigFile", "Engine",
+                "HTTPClient", "HTTPServer", "HTTPWire", "Cron", "Postgres", "Mongo", "Telemetry", "Runtime",
             ]
         ),
-        Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "Telemetry", "Gzip", "Runtime"]),
+        Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "StreamCompression", "Telemetry", "Runtime"]),
         Row(module: "Alerts", mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "ProductSync", mayImport: ["ConfigFile", "Engine", "Postgres", "Mongo", "Telemetry", "Runtime"]),
+        Row(
+            module: "Retail",
+            mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "StreamCompression", "Runtime"]
+        ),
+        Row(module: "RetailMock", mayImport: ["HTTPServer", "Runtime"]),
         Row(module: "TableExport", mayImport: ["ConfigFile", "Engine", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "Engine", mayImport: ["Cron", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "ConfigFile", mayImport: ["Runtime"]),
@@ -32,12 +36,13 @@ struct ImportTable {
         Row(module: "Cron", mayImport: []),
         Row(module: "Postgres", mayImport: ["Telemetry", "Runtime", "CLibPQ"]),
         Row(module: "Mongo", mayImport: ["Telemetry", "Runtime", "CLibMongoC"]),
+        Row(module: "StreamCompression", mayImport: ["Runtime", "CLibZ", "CLibZstd"]),
         Row(module: "Telemetry", mayImport: ["Runtime"]),
-        Row(module: "Gzip", mayImport: ["Runtime", "CLibZ"]),
         Row(module: "Runtime", mayImport: []),
         Row(module: "CLibPQ", mayImport: []),
         Row(module: "CLibMongoC", mayImport: []),
         Row(module: "CLibZ", mayImport: []),
+        Row(module: "CLibZstd", mayImport: []),
     ])
 
     /// Modules that stand for bytes and calendars only: the imports they may have besides ours.

@@ -1,7 +1,7 @@
-import Gzip
 import HTTPServer
 import HTTPTypes
 import HTTPWire
+import StreamCompression
 
 extension ServerResponse {
     /// Shorter bodies are not worth the work.

@@ -15,6 +15,7 @@ package enum APIRoutes {
             + OperationRoutes(ports: ports).routes + ScheduleRoutes(ports: ports, starter: starter).routes
             + WatermarkRoutes(ports: ports).routes + EventRoutes(ports: ports).routes + OpenAPIRoute.routes
             + OverviewRoutes(ports: ports).routes + RunDetailRoutes(ports: ports).routes + ConsolePage.routes
+            + DocumentationRoutes(ports: ports).routes
     }
 
     /// A router that answers all routes; unknown paths and wrong methods are answered as problems too.

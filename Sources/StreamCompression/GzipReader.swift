@@ -2,7 +2,7 @@ import CLibZ
 import Runtime
 
 /// Expands a gzip stream, also one of several members, piece by piece. Not to be used from two tasks.
-package final class GzipReader {
+package final class GzipReader: StreamUnpacker {
     private var stream: ZStream
     /// Between members, so that the input may end here.
     private var isAtBoundary = true
@@ -17,8 +17,6 @@ package final class GzipReader {
         return stream
     }
 
-    /// Lends the bytes that `compressed` expands to, in pieces of at most 256 KiB, so that a small input cannot fill
-    /// the memory. Throws `.recordMalformed` for what is no gzip, or is damaged.
     package func read(_ compressed: [UInt8], _ body: ([UInt8]) async throws -> Void) async throws {
         var offset = 0
         while true {
@@ -40,7 +38,6 @@ package final class GzipReader {
         }
     }
 
-    /// Throws `.recordMalformed` when the stream stops inside a member.
     package func finish() throws {
         guard isAtBoundary else {
             throw TallyError(.recordMalformed, during: "gzip.read", "the compressed file ends too early")

@@ -2,7 +2,7 @@ import CLibZ
 import Runtime
 
 /// Compresses a stream of bytes into one gzip member (RFC 1952) through zlib. Not to be used from two tasks.
-package final class GzipWriter {
+package final class GzipWriter: StreamPacker {
     private let stream: ZStream
 
     /// Throws `.limitExceeded` when zlib has no memory.
@@ -13,10 +13,8 @@ package final class GzipWriter {
         self.stream = stream
     }
 
-    /// Takes more bytes; what is compressed by now, which may be nothing.
     package func write(_ bytes: [UInt8]) throws -> [UInt8] { try run(bytes, finish: false) }
 
-    /// Ends the member; the rest of it.
     package func finish() throws -> [UInt8] { try run([], finish: true) }
 
     private func run(_ bytes: [UInt8], finish: Bool) throws -> [UInt8] {
