@@ -67,6 +67,12 @@ let package = Package(
             swiftSettings: safe
         ),
         .target(
+            name: "Analytics",
+            dependencies: ["Engine", "Postgres", "Runtime", "Telemetry", log, metrics, crypto],
+            resources: [.embedInCode("Migrations"), .embedInCode("SQL")],
+            swiftSettings: safe
+        ),
+        .target(
             name: "API",
             dependencies: [
                 "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
@@ -76,7 +82,7 @@ let package = Package(
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "Cron", "Engine", "HTTPServer", "Mongo", "Postgres", "ProductSync", "Runtime", "Telemetry", log,
+                "API", "Analytics", "Cron", "Engine", "HTTPServer", "Mongo", "Postgres", "ProductSync", "Runtime", "Telemetry", log,
                 metrics, lifecycle, jwt,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -100,6 +106,7 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", "Runtime", log, metrics]),
         tests("EngineTests", ["Engine", "Cron", "Postgres", "Runtime", "Telemetry", log]),
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
+        tests("AnalyticsTests", ["Analytics", "Engine", "Postgres", "Runtime", log]),
         tests("APITests", ["API", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
         tests("TallymanTests", ["Tallyman", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),

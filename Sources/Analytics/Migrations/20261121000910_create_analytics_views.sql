@@ -33,7 +33,8 @@ LEFT JOIN analytics.fraud_daily AS f ON f.payment_date = days.day
 LEFT JOIN orders ON orders.day = days.day
 LEFT JOIN payments ON payments.day = days.day
 LEFT JOIN notes ON notes.day = days.day;
-COMMENT ON VIEW analytics.daily_kpis IS 'One row a day with the figures a dashboard begins with; NULL where no job ran.';
+COMMENT ON VIEW analytics.daily_kpis IS
+    'One row a day with the figures a dashboard begins with; NULL where no job ran.';
 
 CREATE VIEW analytics.top_products AS
 SELECT order_date, revenue_rank, product_id, orders, quantity, revenue
