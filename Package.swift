@@ -50,11 +50,12 @@ let package = Package(
         .target(name: "Telemetry", dependencies: ["Runtime", log, coreMetrics, metrics], swiftSettings: safe),
         .target(
             name: "HTTPServer",
-            dependencies: ["HTTPWire", "Runtime", "Telemetry", log, lifecycle, httpTypes],
+            dependencies: ["HTTPWire", "Runtime", "Telemetry", log, coreMetrics, metrics, lifecycle, httpTypes],
             swiftSettings: house
         ),
         .target(name: "Postgres", dependencies: ["CLibPQ", "Runtime", "Telemetry", log], swiftSettings: house),
         .target(name: "Mongo", dependencies: ["CLibMongoC", "Runtime", "Telemetry", log], swiftSettings: house),
+        .target(name: "HTTPClient", dependencies: ["Runtime"], swiftSettings: safe),
         .target(
             name: "Engine",
             dependencies: ["Cron", "Postgres", "Runtime", "Telemetry", log, metrics, lifecycle],
@@ -77,13 +78,14 @@ let package = Package(
             dependencies: [
                 "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
             ],
+            resources: [.embedInCode("OpenAPI")],
             swiftSettings: safe
         ),
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "Analytics", "Cron", "Engine", "HTTPServer", "Mongo", "Postgres", "ProductSync", "Runtime", "Telemetry", log,
-                metrics, lifecycle, jwt,
+                "API", "Analytics", "Cron", "Engine", "HTTPServer", "HTTPWire", "Mongo", "Postgres", "ProductSync",
+                "Runtime", "Telemetry", log, metrics, lifecycle, jwt,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -97,17 +99,21 @@ let package = Package(
             path: "Tests/MongoStandIn",
             swiftSettings: house
         ),
+        tests("HTTPClientTests", ["HTTPClient", "Runtime"]),
         tests("RuntimeTests", ["Runtime"]),
         tests("CronTests", ["Cron"]),
         tests("HTTPWireTests", ["HTTPWire", httpTypes]),
-        tests("HTTPServerTests", ["HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, log, lifecycle]),
+        tests(
+            "HTTPServerTests",
+            ["HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, log, lifecycle, coreMetrics]
+        ),
         tests("PostgresTests", ["Postgres", "Runtime"]),
         tests("MongoTests", ["Mongo", "Runtime"]),
         tests("TelemetryTests", ["Telemetry", "Runtime", log, metrics]),
         tests("EngineTests", ["Engine", "Cron", "Postgres", "Runtime", "Telemetry", log]),
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
         tests("AnalyticsTests", ["Analytics", "Engine", "Postgres", "Runtime", log]),
-        tests("APITests", ["API", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
+        tests("APITests", ["API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
         tests("TallymanTests", ["Tallyman", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),
         tests("CrashTests", ["Engine", "Mongo", "Postgres", "ProductSync", "Runtime", "Tallyman", log]),

@@ -5,7 +5,7 @@ import TestKit
 import Testing
 
 /// `_id` of every type, alone and mixed: compared in key order or by looking up, always completely.
-@Suite struct KeyTypeTests {
+@Suite(.serialized) struct KeyTypeTests {
     private static let mapping = """
         columns:
           title: title

@@ -6,7 +6,7 @@ import TestKit
 import Testing
 
 /// What a real replica set does in the middle of a read costs a page, not the run.
-@Suite struct SourceFaultTests {
+@Suite(.serialized) struct SourceFaultTests {
     private static let count = 6_000
 
     struct Case: Sendable, CustomTestStringConvertible {

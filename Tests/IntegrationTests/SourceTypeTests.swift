@@ -7,7 +7,7 @@ import Testing
 
 /// Every row of the table of value rules against a real PostgreSQL, from raw BSON: written, then compared equal, then
 /// found when the target is changed by hand.
-@Suite struct SourceTypeTests {
+@Suite(.serialized) struct SourceTypeTests {
     struct Value: Sendable, CustomTestStringConvertible {
         let name: String
         let column: String

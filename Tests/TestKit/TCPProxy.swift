@@ -15,7 +15,7 @@ package final class TCPProxy: Sendable {
     }
 
     package let port: Int
-    /// Bytes that went from the server to clients so far, and connections accepted.
+    /// Bytes that passed in either direction so far, and connections accepted.
     package let passed = Watched((bytes: 0, connections: 0))
     private let listener: Int32
     private let state: Mutex<State>
@@ -83,9 +83,9 @@ package final class TCPProxy: Sendable {
         }
         passed.change { $0.connections += 1 }
         let ends = Watched(0)
-        for (from, to, counts) in [(client, server, false), (server, client, true)] {
+        for (from, to) in [(client, server), (server, client)] {
             Thread.detachNewThread { [self] in
-                pump(from, to, counts: counts)
+                pump(from, to)
                 shutdown(to, Int32(SHUT_WR))
                 let isLast = ends.change { count in
                     count += 1
@@ -99,7 +99,7 @@ package final class TCPProxy: Sendable {
         }
     }
 
-    private func pump(_ from: Int32, _ to: Int32, counts: Bool) {
+    private func pump(_ from: Int32, _ to: Int32) {
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
             let count = read(from, &buffer, buffer.count)
@@ -108,7 +108,7 @@ package final class TCPProxy: Sendable {
             _ = isStalled.waitBlocking(within: .seconds(600)) { !$0 }
             guard buffer.withUnsafeBytes({ Sockets.writeAll(to, UnsafeRawBufferPointer(rebasing: $0[..<count])) })
             else { return }
-            if counts { passed.change { $0.bytes += count } }
+            passed.change { $0.bytes += count }
         }
     }
 }
