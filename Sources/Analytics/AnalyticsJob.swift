@@ -3,6 +3,7 @@ package import Foundation
 import Logging
 package import Postgres
 import Runtime
+import Synchronization
 import Telemetry
 
 /// Computes one area's measures day by day and replaces what changed in the warehouse.
@@ -44,19 +45,21 @@ package struct AnalyticsJob: Job {
         self.now = now
     }
 
-    /// The four jobs in the order people name them.
+    /// The four areas in the order people name them.
+    package static let areas: [(name: JobName, main: SourceTable, measures: [Measure])] = [
+        ("user_analytics", .users, Measure.ofUsers), ("order_analytics", .orders, Measure.ofOrders),
+        ("payment_analytics", .payments, Measure.ofPayments),
+        ("notification_analytics", .notifications, Measure.ofNotifications),
+    ]
+
+    /// The four jobs in the order of `areas`.
     package static func all(
         settings: AnalyticsSettings,
         source: PGPool,
         warehouse: PGPool,
         now: @escaping @Sendable () -> Date = { Date() }
     ) -> [AnalyticsJob] {
-        let areas: [(JobName, SourceTable, [Measure])] = [
-            ("user_analytics", .users, Measure.ofUsers), ("order_analytics", .orders, Measure.ofOrders),
-            ("payment_analytics", .payments, Measure.ofPayments),
-            ("notification_analytics", .notifications, Measure.ofNotifications),
-        ]
-        return areas.map { name, main, measures in
+        areas.map { name, main, measures in
             AnalyticsJob(
                 name,
                 main: main,
@@ -87,8 +90,10 @@ package struct AnalyticsJob: Job {
             lookbackDays: settings.lookbackDays,
             newest: newest
         )
-        context.progress.total = plan.days.count
         let backfill = try await backfill(plan, marks, context)
+        // What an earlier run of the backfill did costs nothing and must not look like speed.
+        let done = backfill?.done ?? []
+        context.progress.total = plan.windows.filter { !done.contains($0[0]) }.reduce(0) { $0 + $1.count }
         let run = WindowRun(
             job: self,
             catalog: catalog,
@@ -100,11 +105,11 @@ package struct AnalyticsJob: Job {
         )
         for window in plan.windows {
             context.progress.stage("\(window[0])")
-            if let backfill, backfill.done.contains(window[0]) {
+            if done.contains(window[0]) {
                 tally.daysResumed += window.count
-            } else {
-                try await run.carryOut(window, context, &tally)
+                continue
             }
+            try await run.carryOut(window, context, &tally)
             context.progress.add(read: window.count)
         }
         return RunSummary(
@@ -113,6 +118,28 @@ package struct AnalyticsJob: Job {
             deadLetters: 0,
             proof: context.options.dryRun ? .compareOnly : .commandTags
         )
+    }
+
+    /// Lends a session of the source; waiting for one is no stall.
+    func withSource<Result: Sendable>(
+        _ context: RunContext,
+        _ body: (PGConnection) async throws -> Result
+    ) async throws -> Result {
+        let waits = Mutex(true)
+        context.progress.note(waiting: true)
+        let end = {
+            if waits.withLock({ waits in
+                defer { waits = false }
+                return waits
+            }) {
+                context.progress.note(waiting: false)
+            }
+        }
+        defer { end() }
+        return try await source.withConnection { connection in
+            end()
+            return try await body(connection)
+        }
     }
 
     /// The backfill to go on with, or a new one.

@@ -14,6 +14,8 @@ package struct AnalyticsSettings: Sendable {
     package let key: TokenKey
     /// The key before the last rotation, while its tokens are being replaced.
     package let previousKey: TokenKey?
+    /// Percent of a table's rows, 0 to 100, that a rotation of the key may remove because the source has nobody for them.
+    package let rotationDeletePercentMax: Int
     /// Schemas of the warehouse that the scan for personal data looks through.
     package let scannedSchemas: [String]
 
@@ -25,6 +27,7 @@ package struct AnalyticsSettings: Sendable {
         isLegacy: Bool,
         key: TokenKey,
         previousKey: TokenKey? = nil,
+        rotationDeletePercentMax: Int = 5,
         scannedSchemas: [String] = ["public", "analytics", "etl"]
     ) {
         self.zone = zone
@@ -34,6 +37,7 @@ package struct AnalyticsSettings: Sendable {
         self.isLegacy = isLegacy
         self.key = key
         self.previousKey = previousKey
+        self.rotationDeletePercentMax = rotationDeletePercentMax
         self.scannedSchemas = scannedSchemas
     }
 

@@ -15,12 +15,14 @@ struct ImportTable {
         Row(
             module: "Tallyman",
             mayImport: [
-                "API", "ProductSync", "Engine", "HTTPServer", "HTTPWire", "Cron", "Postgres", "Mongo", "Telemetry",
+                "API", "ProductSync", "Analytics", "Engine", "HTTPServer", "HTTPWire", "Cron", "Postgres", "Mongo",
+                "Telemetry",
                 "Runtime",
             ]
         ),
         Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "Telemetry", "Runtime"]),
         Row(module: "ProductSync", mayImport: ["Engine", "Postgres", "Mongo", "Telemetry", "Runtime"]),
+        Row(module: "Analytics", mayImport: ["Engine", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "Engine", mayImport: ["Cron", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "HTTPClient", mayImport: ["Runtime"]),
         Row(module: "HTTPServer", mayImport: ["HTTPWire", "Telemetry", "Runtime"]),

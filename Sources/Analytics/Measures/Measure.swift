@@ -74,6 +74,9 @@ package struct Measure: Sendable {
         return String(decoding: text, as: UTF8.self)
     }
 
+    /// Every measure of the four jobs.
+    package static let all = ofUsers + ofOrders + ofPayments + ofNotifications
+
     var columnList: String { columns.joined(separator: ", ") }
 }
 

@@ -1,30 +1,27 @@
+import Crypto
 package import Engine
 package import Postgres
-import Crypto
 import Runtime
 
-/// Removes a person's rows by token and keeps them away: no later run writes rows of the token again.
+/// Removes a person's rows and keeps them away: no later run writes rows of the token again.
 ///
-/// What is kept is the token's SHA-256, the number of rows and the run. Tokens of a further key version are other
-/// tokens: erase those too, after a rotation.
+/// The person is named by the SHA-256 of the token, so that neither the ledger nor the note of the erasure holds the
+/// token itself. Costs a full read of the tables that have rows of persons. Tokens of a further key version are other
+/// tokens; `KeyRotation` carries erasures over to the new ones.
 package struct PersonErasure: Job {
     package let name: JobName = "pii_forget"
     package let knownOptions: Set<RunOptionName> = [.dryRun, .account]
     package var targets: [PGPool] { [warehouse] }
 
-    /// Every table that has rows of persons, with the columns that hold their tokens.
-    static let tables: [(name: String, tokens: [String])] =
-        (Measure.ofUsers + Measure.ofOrders + Measure.ofPayments + Measure.ofNotifications).compactMap { measure in
-            let tokens = measure.tokenColumns.map { measure.columns[$0] }
-            return tokens.isEmpty ? nil : (measure.table, tokens)
-        }
-
     let warehouse: PGPool
 
     package init(warehouse: PGPool) { self.warehouse = warehouse }
 
-    package func run(_ context: RunContext) async throws -> RunSummary {
-        guard let token = context.options.account, Tokeniser.looksLikeToken(Array(token.utf8)) else {
+    /// What names the person of a token in the option `account`: lower-case hex of the token's SHA-256.
+    ///
+    /// Throws `.requestInvalid` for what is no token.
+    package static func account(ofToken token: String) throws -> String {
+        guard Tokeniser.looksLikeToken(Array(token.utf8)) else {
             throw TallyError(
                 .requestInvalid,
                 during: "pii.forget",
@@ -32,20 +29,42 @@ package struct PersonErasure: Job {
                 remedy: "Give the value of user_token, as in --token usr_1_…"
             )
         }
+        return SHA256.hash(data: Array(token.utf8)).map { byte in
+            String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
+        }.joined()
+    }
+
+    package func run(_ context: RunContext) async throws -> RunSummary {
+        let digest = try Self.digest(context.options.account)
         if context.options.dryRun {
-            let found = try await warehouse.withConnection { connection in
-                try await connection.withTransaction(readOnly: true) { try await Self.count(token, on: $0) }
+            let found = try await context.retrying("pii.forget") {
+                try await warehouse.withConnection { connection in
+                    try await connection.withTransaction(readOnly: true) { try await Self.count(digest, on: $0) }
+                }
             }
             return Self.summary(found, dryRun: true)
         }
         let removed = try await context.retrying("pii.forget") {
             try await warehouse.withConnection { connection in
                 try await context.write(on: connection, durable: true) { connection in
-                    try await Self.erase(token, context.runID, on: connection)
+                    try await Self.erase(digest, context.runID, on: connection)
                 }
             }
         }
         return Self.summary(removed, dryRun: false)
+    }
+
+    private static func digest(_ account: String?) throws -> [UInt8] {
+        let digits = (account ?? "").utf8.compactMap { Tokeniser.digits.firstIndex(of: $0) }
+        guard digits.count == 64, account?.utf8.count == 64 else {
+            throw TallyError(
+                .requestInvalid,
+                during: "pii.forget",
+                "the account must be the SHA-256 of a token, as 64 lower-case hex digits",
+                remedy: "`tallyman forget --token …` makes it."
+            )
+        }
+        return stride(from: 0, to: 64, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
     }
 
     private static func summary(_ rows: Int, dryRun: Bool) -> RunSummary {
@@ -57,16 +76,16 @@ package struct PersonErasure: Job {
         )
     }
 
-    private static func condition(_ tokens: [String]) -> String {
-        tokens.map { "\($0) = $1" }.joined(separator: " OR ")
+    private static func condition(_ table: PersonTable) -> String {
+        table.tokens.map { "sha256(convert_to(\($0), 'UTF8')) = $1" }.joined(separator: " OR ")
     }
 
-    private static func count(_ token: String, on connection: PGConnection) async throws -> Int {
+    private static func count(_ digest: [UInt8], on connection: PGConnection) async throws -> Int {
         var found = 0
-        for table in tables {
+        for table in PersonTable.all {
             let rows = try await connection.query(
-                "SELECT count(*) FROM \(table.name) WHERE \(condition(table.tokens))",
-                [.text(token)]
+                "SELECT count(*) FROM \(table.name) WHERE \(condition(table))",
+                [.bytea(digest)]
             ).rows
             found += try rows.first?[0].int() ?? 0
         }
@@ -74,8 +93,7 @@ package struct PersonErasure: Job {
     }
 
     /// The erasure is noted before the rows go: a run that writes them meanwhile sees it, or has its rows removed here.
-    private static func erase(_ token: String, _ run: RunID, on connection: PGConnection) async throws -> Int {
-        let digest = Array(SHA256.hash(data: Array(token.utf8)))
+    private static func erase(_ digest: [UInt8], _ run: RunID, on connection: PGConnection) async throws -> Int {
         _ = try await connection.query(
             """
             INSERT INTO analytics.erasures (token_digest, rows_removed, run_id, erased_at) VALUES ($1, 0, $2, now())
@@ -84,13 +102,13 @@ package struct PersonErasure: Job {
             [.bytea(digest), .uuid(run.rawValue)]
         )
         var removed = 0
-        for table in tables {
+        for table in PersonTable.all {
             removed += try await connection.query(
-                "DELETE FROM \(table.name) WHERE \(condition(table.tokens))",
-                [.text(token)]
+                "DELETE FROM \(table.name) WHERE \(condition(table))",
+                [.bytea(digest)]
             ).affectedRows
         }
-        let left = try await count(token, on: connection)
+        let left = try await count(digest, on: connection)
         let noted = try await connection.query(
             "UPDATE analytics.erasures SET rows_removed = rows_removed + $2 WHERE token_digest = $1",
             [.bytea(digest), .int(Int64(removed))]

@@ -4,8 +4,10 @@ package import Runtime
 /// What every user of the feature must make in the same way.
 package enum AnalyticsFeatureParts {
     /// Sessions for the source: read only, in UTC, planned for whole results, one a job.
+    ///
+    /// Where there are fewer than jobs that run at once, a job waits its turn, for up to six hours.
     package static func sourcePool(_ url: Secret<String>, maxConnections: Int = 4) -> PGPool {
-        PGPool(sourceSettings(url), maxConnections: maxConnections, acquireTimeout: .seconds(60))
+        PGPool(sourceSettings(url), maxConnections: maxConnections, acquireTimeout: .seconds(21_600))
     }
 
     /// A `timestamp` without a zone is read as UTC; a cursor is read to its end, so it is planned for that.

@@ -14,6 +14,8 @@ struct WindowReader: Sendable {
     /// SHA-256 of the tokens of persons who were erased; their rows are left out.
     let erased: Set<[UInt8]>
     private let tokeniser: Tokeniser
+    /// While tokens are being replaced, who was erased under the old one must not come back under the new one.
+    private let previous: Tokeniser?
 
     init(
         settings: AnalyticsSettings,
@@ -28,6 +30,7 @@ struct WindowReader: Sendable {
         self.catalog = catalog
         self.erased = erased
         tokeniser = Tokeniser(settings.key)
+        previous = settings.previousKey.map { Tokeniser($0) }
     }
 
     /// Runs the query inside the source's open transaction; `sink` gets the rows in pieces and empties them.
@@ -76,8 +79,8 @@ struct WindowReader: Sendable {
         for row in rows {
             var token: [UInt8]?
             if let column = measure.tokenColumns.first, let value = row[column].bytes {
-                let made = schema == .v1 ? tokeniser.token(value) : tokeniser.admitted(value)
-                if !erased.isEmpty, erased.contains(Array(SHA256.hash(data: made))) { continue }
+                let made = tokeniser.token(of: value, in: schema)
+                if isErased(made, value) { continue }
                 token = made
             }
             buffer.append(row, width: width) { column, value in
@@ -85,5 +88,12 @@ struct WindowReader: Sendable {
             }
         }
         for tuple in buffer.tuples { digest.add(tuple) }
+    }
+
+    private func isErased(_ token: [UInt8], _ value: [UInt8]) -> Bool {
+        guard !erased.isEmpty else { return false }
+        if erased.contains(Array(SHA256.hash(data: token))) { return true }
+        guard let previous else { return false }
+        return erased.contains(Array(SHA256.hash(data: previous.token(of: value, in: schema))))
     }
 }

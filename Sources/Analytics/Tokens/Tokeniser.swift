@@ -48,6 +48,11 @@ package struct Tokeniser: Sendable {
     /// A token holds letters, digits, `_` and `-`, and at least one letter: no e-mail, phone or card passes for one.
     package func admitted(_ value: [UInt8]) -> [UInt8] { Self.looksLikeToken(value) ? value : token(value) }
 
+    /// The token for a person's value of the source: v1 has identifiers, v2 tokens.
+    func token(of value: [UInt8], in schema: SourceSchema) -> [UInt8] {
+        schema == .v1 ? token(value) : admitted(value)
+    }
+
     static func normalised(_ value: [UInt8]) -> [UInt8] {
         // Plain ASCII is composed already.
         let isPlain = value.allSatisfy { $0 < 0x80 }

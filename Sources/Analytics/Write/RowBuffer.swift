@@ -22,6 +22,16 @@ struct RowBuffer: Sendable {
         }
     }
 
+    /// Appends one row of values that are there.
+    mutating func append(_ values: [[UInt8]]) {
+        starts.append(bytes.count)
+        put(Int16(values.count))
+        for value in values {
+            put(Int32(value.count))
+            bytes += value
+        }
+    }
+
     var tuples: some Sequence<ArraySlice<UInt8>> {
         starts.indices.lazy.map { index in
             bytes[starts[index]..<(index + 1 < starts.count ? starts[index + 1] : bytes.count)]

@@ -51,10 +51,11 @@ struct WindowRun: Sendable {
                 erased: erased
             ),
             warehouse: warehouse,
-            writes: !context.options.dryRun
+            writes: !context.options.dryRun,
+            progress: context.progress
         )
         let snapshotDay = try await snapshotDay(warehouse)
-        let staged = try await job.source.withConnection { source in
+        let staged = try await job.withSource(context) { source in
             try await source.withTransaction(isolation: .repeatableRead, readOnly: true) { source in
                 try await stage.fill(measures, window, snapshotDay: snapshotDay, from: source)
             }

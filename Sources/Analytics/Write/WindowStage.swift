@@ -18,6 +18,7 @@ struct WindowStage: Sendable {
     let warehouse: PGConnection
     /// A dry run holds a read-only session: nothing is staged.
     let writes: Bool
+    let progress: Progress
 
     static func table(_ measure: Measure) -> String { "pg_temp.tallyman_stage_\(measure.name)" }
 
@@ -37,6 +38,7 @@ struct WindowStage: Sendable {
                 let before = try await stored(measure, day)
                 let after = try await stage(measure, day, from: source)
                 staged.append(StagedDay(measure: measure, day: day, before: before, after: after))
+                progress.touch()
             }
         }
         return staged
@@ -69,6 +71,7 @@ struct WindowStage: Sendable {
             }
             copied += buffer.starts.count
             buffer.removeAll()
+            progress.touch()
         }
         guard writes, copied > 0 else { return digest }
         let confirmed = try await warehouse.copyInFinish()
@@ -100,6 +103,7 @@ struct WindowStage: Sendable {
                 var buffer = RowBuffer()
                 for row in rows { buffer.append(row, width: measure.columns.count) { $1 } }
                 for tuple in buffer.tuples { digest.add(tuple) }
+                progress.touch()
             }
         }
     }
