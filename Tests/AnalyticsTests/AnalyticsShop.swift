@@ -54,19 +54,39 @@ struct AnalyticsShop {
         guard loaded.exit == .code(0) else { throw TestServiceMissing("psql: \(loaded.errorText)") }
     }
 
+    /// An empty warehouse again; erasures and the engine's tables stay.
+    func emptyWarehouse() throws {
+        let tables = Self.measures.map(\.table).joined(separator: ", ")
+        try postgres.psql(warehouseURL, "TRUNCATE \(tables), etl.watermarks")
+    }
+
+    /// The job of that name.
+    func job(_ name: JobName, _ settings: AnalyticsSettings) throws -> any Job {
+        guard let job = jobs(settings).first(where: { $0.name == name }) else {
+            throw TestServiceMissing("there is no job \(name)")
+        }
+        return job
+    }
+
     func close() async {
         await source.close()
         await warehouse.close()
     }
 
-    func settings(v1: Bool, legacy: Bool = false, keys: (Int, String) = (1, AnalyticsShop.key)) -> AnalyticsSettings {
+    func settings(
+        v1: Bool,
+        legacy: Bool = false,
+        keys: (Int, String) = (1, AnalyticsShop.key),
+        previous: (Int, String)? = nil
+    ) -> AnalyticsSettings {
         AnalyticsSettings(
             zone: TimeZone(identifier: zone) ?? .gmt,
             lookbackDays: 3,
             churnDays: 30,
             readsV1: v1,
             isLegacy: legacy,
-            key: TokenKey(version: keys.0, secret: Secret(keys.1))
+            key: TokenKey(version: keys.0, secret: Secret(keys.1)),
+            previousKey: previous.map { TokenKey(version: $0.0, secret: Secret($0.1)) }
         )
     }
 
@@ -116,7 +136,7 @@ struct AnalyticsShop {
         return lines
     }
 
-    static let measures = Measure.ofUsers + Measure.ofOrders + Measure.ofPayments + Measure.ofNotifications
+    static let measures = Measure.all
 
     /// What it must hold by the independent calculation over a dump of the source.
     func expected(
