@@ -125,15 +125,11 @@ struct AnalyticsShop {
 
     /// What the warehouse holds of the measures, as lines of the oracle's form.
     func stored() throws -> Set<String> {
-        var lines: Set<String> = []
-        for measure in Self.measures {
-            let rows = try postgres.psql(
-                warehouseURL,
-                "SELECT \(measure.columns.joined(separator: ", ")) FROM \(measure.table)"
-            )
-            for row in rows.split(separator: "\n") { lines.insert("\(measure.table)|\(row)") }
+        let queries = Self.measures.map { measure in
+            "SELECT '\(measure.table)', \(measure.columns.joined(separator: ", ")) FROM \(measure.table)"
         }
-        return lines
+        let rows = try postgres.psql(warehouseURL, queries.joined(separator: ";"))
+        return Set(rows.split(separator: "\n").map(String.init))
     }
 
     static let measures = Measure.all

@@ -20,12 +20,11 @@ import Testing
                 + "IN ('public', 'analytics', 'etl') ORDER BY 1"
         ).split(separator: "\n")
         #expect(tables.count > 20)
-        return try tables.map { table in
-            "\(table)\n" + (try shop.postgres.psql(shop.warehouseURL, "SELECT t::text FROM \(table) t"))
-        }.joined()
+        let queries = tables.map { "SELECT '\($0)', t::text FROM \($0) t" }
+        return try shop.postgres.psql(shop.warehouseURL, queries.joined(separator: ";"))
     }
 
-    @Test(arguments: [(true, true), (true, false), (false, false)])
+    @Test(arguments: [(true, true), (false, false)])
     func plantedDataAreFoundNowhere(v1: Bool, legacy: Bool) async throws {
         let shop = try await AnalyticsShop(seed: 51)
         let logs = LogCollector()

@@ -22,8 +22,8 @@ struct TokenSwap: Sendable {
 
     /// Throws `.changeImplausible` when too many rows would go, `.proofFailed` when an old token is left behind.
     func carryOut(on warehouse: PGConnection) async throws -> Result {
-        // Nobody writes or erases meanwhile; readers go on.
-        let names = PersonTable.all.map(\.name) + ["analytics.erasures"]
+        // Nobody writes or erases meanwhile; readers go on. Whoever writes locks the erasures first, so no deadlock.
+        let names = ["analytics.erasures"] + PersonTable.all.map(\.name)
         try await warehouse.execute("LOCK TABLE \(names.joined(separator: ", ")) IN SHARE ROW EXCLUSIVE MODE")
         var result = Result()
         result.persons = try await number("SELECT count(*) FROM pg_temp.tallyman_tokens", on: warehouse)
