@@ -14,7 +14,7 @@ package struct AnalyticsSettings: Sendable {
     package let key: TokenKey
     /// The key before the last rotation, while its tokens are being replaced.
     package let previousKey: TokenKey?
-    /// Percent of a table's rows, 0 to 100, that a rotation of the key may remove because the source has nobody for them.
+    /// Percent of a table's rows, 0 to 100, that a rotation of the key may remove: the source has nobody for them.
     package let rotationDeletePercentMax: Int
     /// Schemas of the warehouse that the scan for personal data looks through.
     package let scannedSchemas: [String]

@@ -14,14 +14,15 @@ import Testing
     private static let shop = """
         CREATE TABLE users AS SELECT n AS id, 'e' AS email, 'active' AS status, 'premium' AS subscription_type,
             true AS email_verified, at + interval '1 day' AS last_login_at, at AS created_at
-            FROM (SELECT n, timestamptz '2025-01-01' + n * interval '24 minutes' AS at FROM generate_series(1, 24000) n) x;
+            FROM (SELECT n, timestamptz '2025-01-01' + n * interval '24 minutes' AS at
+                FROM generate_series(1, 24000) n) x;
         CREATE TABLE users_v2 AS SELECT 'usr_1_' || id AS user_token, created_at, status, subscription_type
             AS subscription_tier, created_at AS email_verified_at, last_login_at AS last_activity_at FROM users;
         CREATE TABLE orders AS SELECT id, id AS user_id, created_at, 'completed' AS status, 9.99 AS total_amount
             FROM users;
         CREATE TABLE orders_v2 AS SELECT id, 'usr_1_' || id AS user_token, created_at, status, total_amount FROM orders;
-        CREATE TABLE order_items AS SELECT id AS order_id, 'p' || id % 9 AS product_id, 1 AS quantity, 9.99 AS unit_price
-            FROM orders;
+        CREATE TABLE order_items AS SELECT id AS order_id, 'p' || id % 9 AS product_id, 1 AS quantity,
+            9.99 AS unit_price FROM orders;
         CREATE TABLE order_items_v2 AS TABLE order_items;
         CREATE TABLE payments AS SELECT id, id % 50 AS user_id, created_at, 'paypal' AS payment_method,
             (id % 97)::numeric AS amount, CASE WHEN id % 5 = 0 THEN 'failed' ELSE 'success' END AS status,

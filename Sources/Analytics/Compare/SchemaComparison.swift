@@ -61,7 +61,11 @@ struct SchemaComparison: Sendable {
         )
         let columns = measure.columns.map { "q.\($0)::text" }.joined(separator: ", ")
         _ = try await source.query(
-            "DECLARE tallyman_rows NO SCROLL CURSOR FOR SELECT \(columns) FROM (\n\(measure.sql(schema, legacy: false))\n) AS q",
+            """
+            DECLARE tallyman_rows NO SCROLL CURSOR FOR SELECT \(columns) FROM (
+            \(measure.sql(schema, legacy: false))
+            ) AS q
+            """,
             parameters.values
         )
         let tokeniser = Tokeniser(settings.key)

@@ -83,7 +83,8 @@ package struct PersonalDataScan: Job {
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
             JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-            LEFT JOIN pg_catalog.pg_type b ON b.oid = CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE t.typbasetype END
+            LEFT JOIN pg_catalog.pg_type b
+                ON b.oid = CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE t.typbasetype END
             WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p', 'm', 'f') AND NOT c.relispartition
                 AND (t.typcategory = 'S' OR b.typcategory = 'S' OR t.typname IN ('json', 'jsonb', 'xml', 'hstore'))
             ORDER BY 1, 2, a.attnum
