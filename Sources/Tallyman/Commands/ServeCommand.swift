@@ -42,7 +42,8 @@ struct ServeCommand: TallyCommand {
         graph.scrape.start()
         // Shut down from the last to the first: ready turns 503, no new fires, runs end, then HTTP closes.
         let services: [any Service] = [
-            server, graph.eventService, graph.runnerService, graph.schedulerService, draining,
+            server, graph.eventService, graph.gaugeService, graph.notifierService, graph.runnerService,
+            graph.schedulerService, ReloadOnHangup(graph: graph), graph.startChecks, draining,
         ]
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0) },
@@ -73,5 +74,28 @@ final class DrainMark: Service {
     func run() async throws {
         try? await gracefulShutdown()
         flag.withLock { $0 = true }
+    }
+}
+
+/// Reads the configuration folder again when the process gets SIGHUP; what is wrong is logged and changes nothing.
+final class ReloadOnHangup: Service {
+    private let graph: Graph
+
+    init(graph: Graph) {
+        self.graph = graph
+    }
+
+    func run() async throws {
+        let signals = await UnixSignalsSequence(trapping: .sighup)
+        await cancelWhenGracefulShutdown { [graph] in
+            for await _ in signals {
+                do {
+                    _ = try graph.reload()
+                } catch {
+                    let ours = TallyError.wrapping(error, during: "jobs.file")
+                    graph.logger.event(.error, "the configuration stays as it was", [.error: "\(ours)"])
+                }
+            }
+        }
     }
 }

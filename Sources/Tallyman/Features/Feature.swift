@@ -24,12 +24,18 @@ struct Feature: Sendable {
     let jobs: [any Job]
     /// When its jobs are due unless settings say otherwise.
     let schedules: [ScheduleDefinition]
+    /// The environment variables that give expressions, by job: where one is set, `jobs.yaml` does not change it.
+    let cronVariables: [JobName: SettingName]
+    /// Jobs of which people want to read every run's figures, where alerts are on.
+    let reportedJobs: [JobName]
     /// The databases it writes; the engine's tables are made in each.
     let databases: [FeatureDatabase]
     /// Questions to what it depends on, by the name `/health` shows.
     let probes: [NamedProbe]
     /// Looks at what its jobs need and says what to do about what it finds.
     let examine: @Sendable () async -> [Doctor.Finding]
+    /// What of that is looked at when the daemon starts, and only logged; nil for nothing.
+    let atStart: (@Sendable () async -> [Doctor.Finding])?
     /// GRANT statements that give a role what the feature needs, and no more.
     let grants: [String]
     /// Counts and sizes of both sides for `/stats`; nil where the feature has none.
@@ -43,9 +49,12 @@ struct Feature: Sendable {
         name: String,
         jobs: [any Job],
         schedules: [ScheduleDefinition],
+        cronVariables: [JobName: SettingName] = [:],
+        reportedJobs: [JobName] = [],
         databases: [FeatureDatabase],
         probes: [NamedProbe] = [],
         examine: @escaping @Sendable () async -> [Doctor.Finding] = { [] },
+        atStart: (@Sendable () async -> [Doctor.Finding])? = nil,
         grants: [String] = [],
         stats: (@Sendable () async throws -> JSONValue)? = nil,
         mongoPools: [(name: String, pool: MongoPool)] = [],
@@ -54,9 +63,12 @@ struct Feature: Sendable {
         self.name = name
         self.jobs = jobs
         self.schedules = schedules
+        self.cronVariables = cronVariables
+        self.reportedJobs = reportedJobs
         self.databases = databases
         self.probes = probes
         self.examine = examine
+        self.atStart = atStart
         self.grants = grants
         self.stats = stats
         self.mongoPools = mongoPools

@@ -9,7 +9,7 @@ struct AnalyticsDoctor: Sendable {
     let warehouse: PGPool
 
     func examine() async -> [Doctor.Finding] {
-        var findings = await Doctor.checked("analytics source") { try await self.sourceTables() }
+        var findings = await flags()
         findings += await Doctor.checked("analytics warehouse") { try await self.warehouseRights() }
         if settings.analytics.previousKey != nil {
             findings.append(
@@ -22,6 +22,11 @@ struct AnalyticsDoctor: Sendable {
             )
         }
         return findings
+    }
+
+    /// Whether the flags fit the tables that are there.
+    func flags() async -> [Doctor.Finding] {
+        await Doctor.checked("analytics source") { try await self.sourceTables() }
     }
 
     /// The statements that give roles what the analytics need, and no more: of the source only the columns they read.

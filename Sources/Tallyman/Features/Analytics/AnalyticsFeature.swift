@@ -35,14 +35,16 @@ struct AnalyticsFeature: FeatureSettings {
             schedules: schedules.map {
                 ScheduleDefinition(job: $0.job, expression: $0.expression, timeZone: shared.schedule.zone)
             },
+            cronVariables: Self.cronVariables,
             databases: [
-                FeatureDatabase(role: "analytics", pool: pool, migrations: try AnalyticsMigrations.all())
+                FeatureDatabase(role: "shop_analytics", pool: pool, migrations: try AnalyticsMigrations.all())
             ],
             probes: [
                 NamedProbe("analyticsSource") { await DependencyProbe.postgres(probeSource) },
                 NamedProbe("analyticsWarehouse") { await DependencyProbe.postgres(probeWarehouse) },
             ],
             examine: { await doctor.examine() },
+            atStart: { await doctor.flags() },
             grants: doctor.grants,
             close: { await source.close() }
         )
@@ -51,6 +53,19 @@ struct AnalyticsFeature: FeatureSettings {
 
 extension AnalyticsFeature {
     private static let keyBytesMin = 32
+
+    /// Staggered after midnight, so that one session at the source would do.
+    private static let crons: [(job: JobName, name: SettingName, expression: String)] = [
+        ("user_analytics", .userAnalyticsCronSchedule, "10 0 * * *"),
+        ("order_analytics", .orderAnalyticsCronSchedule, "20 0 * * *"),
+        ("payment_analytics", .paymentAnalyticsCronSchedule, "30 0 * * *"),
+        ("notification_analytics", .notificationAnalyticsCronSchedule, "40 0 * * *"),
+        ("pii_scan", .piiScanCronSchedule, "30 2 * * *"),
+    ]
+
+    private static var cronVariables: [JobName: SettingName] {
+        Dictionary(crons.map { ($0.job, $0.name) }, uniquingKeysWith: { first, _ in first })
+    }
 
     static func isOn(_ reader: SettingsReader) -> Bool {
         reader.has(.analyticsSourceURL) || reader.has(.analyticsWarehouseURL)
@@ -125,17 +140,10 @@ extension AnalyticsFeature {
     }
 
     private static func readSchedules(_ reader: inout SettingsReader) -> [(job: JobName, expression: CronExpression)]? {
-        let names: [(JobName, SettingName, String)] = [
-            ("user_analytics", .userAnalyticsCronSchedule, "10 0 * * *"),
-            ("order_analytics", .orderAnalyticsCronSchedule, "20 0 * * *"),
-            ("payment_analytics", .paymentAnalyticsCronSchedule, "30 0 * * *"),
-            ("notification_analytics", .notificationAnalyticsCronSchedule, "40 0 * * *"),
-            ("pii_scan", .piiScanCronSchedule, "30 2 * * *"),
-        ]
         var schedules: [(job: JobName, expression: CronExpression)] = []
-        for (job, name, fallback) in names {
+        for (job, name, fallback) in crons {
             if let expression = reader.cron(name, default: fallback) { schedules.append((job, expression)) }
         }
-        return schedules.count == names.count ? schedules : nil
+        return schedules.count == crons.count ? schedules : nil
     }
 }
