@@ -103,6 +103,12 @@ let package = Package(
             swiftSettings: safe
         ),
         .target(
+            name: "Analytics",
+            dependencies: ["Engine", "Postgres", "Runtime", "Telemetry", log, metrics, crypto],
+            resources: [.embedInCode("Migrations"), .embedInCode("SQL")],
+            swiftSettings: safe
+        ),
+        .target(
             name: "API",
             dependencies: [
                 "Engine", "StreamCompression", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
@@ -113,10 +119,9 @@ let package = Package(
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "Alerts", "ConfigFile", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Mongo",
-                "Postgres",
-                "ProductSync", "Retail", "RetailMock", "Runtime", "TableExport", "Telemetry", log, metrics, lifecycle,
-                jwt, yams,
+                "API", "Alerts", "Analytics", "ConfigFile", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire",
+                "Mongo", "Postgres", "ProductSync", "Retail", "RetailMock", "Runtime", "TableExport", "Telemetry", log,
+                metrics, lifecycle, jwt, yams,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -147,7 +152,10 @@ let package = Package(
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
         tests(
             "APITests",
-            ["API", "Cron", "Engine", "StreamCompression", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt, log]
+            [
+                "API", "Cron", "Engine", "StreamCompression", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes,
+                jwt, log,
+            ]
         ),
         tests("TallymanTests", ["Tallyman", "API", "Cron", "HTTPServer", "HTTPWire", "Mongo", "Runtime", yams]),
         tests("StreamCompressionTests", ["StreamCompression", "Runtime"]),
@@ -159,6 +167,7 @@ let package = Package(
             ]
         ),
         tests("RetailMockTests", ["RetailMock", "HTTPServer", "Runtime", httpTypes, log]),
+        tests("AnalyticsTests", ["Analytics", "Engine", "Postgres", "Runtime", "Tallyman", log]),
         tests("TableExportTests", ["TableExport", "ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),
         tests("CrashTests", ["Engine", "Mongo", "Postgres", "ProductSync", "Runtime", "Tallyman", log]),

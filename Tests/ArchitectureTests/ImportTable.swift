@@ -15,7 +15,7 @@ struct ImportTable {
         Row(
             module: "Tallyman",
             mayImport: [
-                "API", "Alerts", "ProductSync", "Retail", "RetailMock", "TableExport", "ConfigFile", "Engine",
+                "API", "Alerts", "ProductSync", "Retail", "RetailMock", "TableExport", "Analytics", "ConfigFile", "Engine",
                 "HTTPClient", "HTTPServer", "HTTPWire", "Cron", "Postgres", "Mongo", "Telemetry", "Runtime",
             ]
         ),
@@ -28,6 +28,7 @@ struct ImportTable {
         ),
         Row(module: "RetailMock", mayImport: ["HTTPServer", "Runtime"]),
         Row(module: "TableExport", mayImport: ["ConfigFile", "Engine", "Postgres", "Telemetry", "Runtime"]),
+        Row(module: "Analytics", mayImport: ["Engine", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "Engine", mayImport: ["Cron", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "ConfigFile", mayImport: ["Runtime"]),
         Row(module: "HTTPClient", mayImport: ["Runtime"]),

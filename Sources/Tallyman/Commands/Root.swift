@@ -16,7 +16,7 @@ struct Root: AsyncParsableCommand {
             ServeCommand.self, SyncCommand.self, ValidateCommand.self, StatusCommand.self, TopCommand.self,
             RunsCommand.self, JobsCommand.self, RunCommand.self, DeadLettersCommand.self, WatermarksCommand.self,
             MigrateCommand.self, DoctorCommand.self, TokenCommand.self, CronCommand.self, MockAPICommand.self,
-            DocsCommand.self,
+            DocsCommand.self, ForgetCommand.self,
         ]
     )
 

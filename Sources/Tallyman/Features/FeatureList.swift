@@ -1,7 +1,7 @@
 /// Every feature there is, in the order people read about them; a new one is added here and nowhere else.
 enum FeatureList {
     static let all: [any FeatureSettings.Type] = [
-        ProductSyncFeature.self, RetailFeature.self, TableExportFeature.self,
+        ProductSyncFeature.self, RetailFeature.self, TableExportFeature.self, AnalyticsFeature.self,
     ]
 
     /// The features whose settings are there.
