@@ -1,3 +1,4 @@
+package import Engine
 package import Foundation
 package import Runtime
 
@@ -57,6 +58,18 @@ package struct ServiceInfo: Sendable {
     }
 }
 
+/// Shows one record on both sides of a job, value by value.
+package struct DifferenceReader: Sendable {
+    package typealias Read = @Sendable (_ key: String) async throws -> JSONValue
+    package let job: JobName
+    package let read: Read
+
+    package init(job: JobName, read: @escaping Read) {
+        self.job = job
+        self.read = read
+    }
+}
+
 /// Everything the routes reach of the daemon; made once by the executable, by hand in tests.
 package struct APIPorts: Sendable {
     package var runs: any RunsPort
@@ -67,11 +80,15 @@ package struct APIPorts: Sendable {
     package var probes: [NamedProbe]
     /// Counts and sizes of both sides, nil when the product sync is not configured.
     package var stats: (@Sendable () async throws -> JSONValue)?
+    /// Pages that features had built, by name under `/docs/`.
+    package var documentation: [DocumentationPage] = []
     package var info: ServiceInfo
     package var metricsText: @Sendable () -> String
     package var isDraining: @Sendable () -> Bool
     /// Reads the configuration folder again, all or nothing; what changed, in words.
     package var reload: @Sendable () async throws -> [String]
+    /// Whoever can show a record of a job on both sides; at most one a job.
+    package var differences: [DifferenceReader]
 
     package init(
         runs: any RunsPort,
@@ -84,7 +101,8 @@ package struct APIPorts: Sendable {
         info: ServiceInfo,
         metricsText: @escaping @Sendable () -> String,
         isDraining: @escaping @Sendable () -> Bool,
-        reload: @escaping @Sendable () async throws -> [String] = { [] }
+        reload: @escaping @Sendable () async throws -> [String] = { [] },
+        differences: [DifferenceReader] = []
     ) {
         self.runs = runs
         self.scheduler = scheduler
@@ -97,5 +115,6 @@ package struct APIPorts: Sendable {
         self.metricsText = metricsText
         self.isDraining = isDraining
         self.reload = reload
+        self.differences = differences
     }
 }

@@ -22,6 +22,8 @@ protocol FeatureSettings: Sendable {
 struct Feature: Sendable {
     let name: String
     let jobs: [any Job]
+    /// Pages about its data that the daemon shows.
+    var documentation: [DocumentationPage] = []
     /// When its jobs are due unless settings say otherwise.
     let schedules: [ScheduleDefinition]
     /// The environment variables that give expressions, by job: where one is set, `jobs.yaml` does not change it.
@@ -40,6 +42,8 @@ struct Feature: Sendable {
     let grants: [String]
     /// Counts and sizes of both sides for `/stats`; nil where the feature has none.
     let stats: (@Sendable () async throws -> JSONValue)?
+    /// Shows one record of its job on both sides; nil where the feature cannot.
+    let difference: DifferenceReader?
     /// Pools of MongoDB clients by the name their gauges carry.
     let mongoPools: [(name: String, pool: MongoPool)]
     /// Ends every session that is not one of `databases`.
@@ -57,6 +61,7 @@ struct Feature: Sendable {
         atStart: (@Sendable () async -> [Doctor.Finding])? = nil,
         grants: [String] = [],
         stats: (@Sendable () async throws -> JSONValue)? = nil,
+        difference: DifferenceReader? = nil,
         mongoPools: [(name: String, pool: MongoPool)] = [],
         close: @escaping @Sendable () async -> Void = {}
     ) {
@@ -71,6 +76,7 @@ struct Feature: Sendable {
         self.atStart = atStart
         self.grants = grants
         self.stats = stats
+        self.difference = difference
         self.mongoPools = mongoPools
         self.close = close
     }

@@ -140,7 +140,8 @@ final class Graph: Sendable {
             info: ServiceInfo(version: ProcessSetup.version, startedAt: startedAt, memory: { MachineMemory.use() }),
             metricsText: { scrape.page() },
             isDraining: { draining?.isSet ?? false },
-            reload: { [self] in try reload() }
+            reload: { [self] in try reload() },
+            differences: features.compactMap(\.difference)
         )
     }
 
@@ -151,9 +152,13 @@ final class Graph: Sendable {
     }
 
     private var probes: [NamedProbe] {
-        let (migrations, databases) = (migrations, databases)
-        return features.flatMap(\.probes)
-            + [NamedProbe("migrations", isConnection: false) { await migrations.probe(over: databases) }]
+        let (migrations, databases, state) = (migrations, databases, state)
+        return features.flatMap(\.probes) + [
+            NamedProbe("migrations", isConnection: false) { await migrations.probe(over: databases) },
+            NamedProbe("leases", isConnection: false) {
+                await DependencyProbe.leases(databases.probePool(state.settings))
+            },
+        ]
     }
 
     /// Closes every session; safe to call once at the end of a command.
