@@ -16,7 +16,8 @@ extension ProcessSetup {
             let signal = parts.count > 2 && parts[2] == "stop" ? SIGSTOP : SIGKILL
             return Failpoint { name in
                 guard name == wanted, left.countDown() else { return }
-                kill(getpid(), signal)
+                // To this very thread, so that it goes not one step further; one to the process may come late.
+                raise(signal)
             }
         #else
             return .none
