@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Wakes the heartbeat of a run when somebody asks to cancel it.
+/// Ends a run at once when somebody asks to cancel it.
 final class CancelSignal: Sendable {
     private struct State {
         var fired = false
@@ -17,18 +17,13 @@ final class CancelSignal: Sendable {
         sleeper?.resume()
     }
 
-    /// True as soon as the signal fired, false after `duration` or when the task is cancelled.
-    func wait(for duration: Duration) async -> Bool {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { try? await Task.sleep(for: duration) }
-            group.addTask { await self.untilFired() }
-            await group.next()
-            group.cancelAll()
-        }
-        return state.withLock { $0.fired }
+    /// Returns once the signal fired. Throws when the task is cancelled before.
+    func wait() async throws {
+        await untilFiredOrCancelled()
+        if !state.withLock({ $0.fired }) { throw CancellationError() }
     }
 
-    private func untilFired() async {
+    private func untilFiredOrCancelled() async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let resume = state.withLock { state -> Bool in

@@ -7,6 +7,7 @@ package enum EngineMigrations {
         ("20261121000100_create_engine.sql", PackageResources._0261121000100_create_engine_sql),
         ("20261121000150_deepen_engine.sql", PackageResources._0261121000150_deepen_engine_sql),
         ("20261121000200_create_rate_limits.sql", PackageResources._0261121000200_create_rate_limits_sql),
+        ("20261121000300_index_history.sql", PackageResources._0261121000300_index_history_sql),
     ]
 
     /// Throws `.settingsInvalid` when a compiled file is not in dbmate's form.

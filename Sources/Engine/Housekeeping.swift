@@ -32,31 +32,44 @@ package struct Housekeeping: Sendable {
         for _ in 0..<Self.stepsMax {
             let step = try await removeRuns()
             removed += step
-            if step < Self.stepRows { break }
+            if step == 0 { break }
         }
         try await removeRest()
         return removed
     }
 
+    /// One step: days, runs a job, rows a step. The jobs come from a walk along the index, one probe each, so a step
+    /// costs what it removes, not what there is.
+    package static let removeRunsSQL = """
+        WITH RECURSIVE jobs (job) AS (
+            (SELECT job FROM etl.runs ORDER BY job LIMIT 1)
+            UNION ALL
+            SELECT (SELECT r.job FROM etl.runs r WHERE r.job > j.job ORDER BY r.job LIMIT 1)
+            FROM jobs j WHERE j.job IS NOT NULL
+        ), kept AS (
+            SELECT s.id FROM jobs CROSS JOIN LATERAL (
+                SELECT id FROM etl.runs r WHERE r.job = jobs.job AND state = 'succeeded' AND NOT dry_run
+                ORDER BY queued_at DESC, id DESC LIMIT 1
+            ) s
+        ), surplus AS (
+            SELECT o.id FROM jobs CROSS JOIN LATERAL (
+                SELECT id, finished_at FROM etl.runs r WHERE r.job = jobs.job
+                ORDER BY queued_at DESC, id DESC OFFSET $2::bigint LIMIT $3::bigint + 100
+            ) o WHERE o.finished_at IS NOT NULL AND o.id NOT IN (SELECT id FROM kept)
+        ), old AS (
+            SELECT id FROM etl.runs
+            WHERE finished_at < now() - make_interval(days => $1::int)
+                AND id NOT IN (SELECT id FROM kept)
+            ORDER BY finished_at LIMIT $3::bigint
+        )
+        DELETE FROM etl.runs WHERE id = ANY (ARRAY(
+            SELECT id FROM (SELECT id FROM old UNION SELECT id FROM surplus) gone LIMIT $3::bigint))
+        """
+
     private func removeRuns() async throws -> Int {
         try await state.withConnection { connection in
             try await connection.query(
-                """
-                WITH kept AS (
-                    SELECT DISTINCT ON (job) id FROM etl.runs
-                    WHERE state = 'succeeded' AND NOT dry_run ORDER BY job, queued_at DESC, id
-                ), surplus AS (
-                    SELECT r.id FROM (SELECT DISTINCT job FROM etl.runs) j CROSS JOIN LATERAL (
-                        SELECT id FROM etl.runs WHERE job = j.job ORDER BY queued_at DESC, id OFFSET $2 LIMIT $3
-                    ) r
-                ), old AS (
-                    SELECT id FROM etl.runs WHERE finished_at < clock_timestamp() - make_interval(days => $1::int)
-                    ORDER BY finished_at LIMIT $3
-                )
-                DELETE FROM etl.runs WHERE finished_at IS NOT NULL
-                    AND id IN (SELECT id FROM (SELECT id FROM old UNION SELECT id FROM surplus) o
-                               WHERE id NOT IN (SELECT id FROM kept) LIMIT $3)
-                """,
+                Self.removeRunsSQL,
                 [.int(Int64(policy.days)), .int(Int64(policy.runsPerJob)), .int(Int64(Self.stepRows))]
             ).affectedRows
         }
@@ -67,18 +80,18 @@ package struct Housekeeping: Sendable {
         try await state.withConnection { connection in
             _ = try await connection.query(
                 """
-                DELETE FROM etl.fires f WHERE fired_at < clock_timestamp() - make_interval(days => $1::int)
+                DELETE FROM etl.fires f WHERE fired_at < now() - make_interval(days => $1::int)
                     AND outcome NOT IN ('due', 'waiting')
                     AND instant < (SELECT max(instant) FROM etl.fires n WHERE n.job = f.job)
                 """,
                 [.int(Int64(policy.days))]
             )
             _ = try await connection.query(
-                "DELETE FROM etl.dead_letters WHERE resolved_at < clock_timestamp() - make_interval(days => $1::int)",
+                "DELETE FROM etl.dead_letters WHERE resolved_at < now() - make_interval(days => $1::int)",
                 [.int(Int64(policy.days))]
             )
             _ = try await connection.query(
-                "DELETE FROM etl.idempotency_keys WHERE created_at < clock_timestamp() - interval '24 hours'"
+                "DELETE FROM etl.idempotency_keys WHERE created_at < now() - interval '24 hours'"
             )
         }
     }

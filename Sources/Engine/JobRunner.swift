@@ -77,11 +77,13 @@ package final class JobRunner: Sendable {
         guard let job = jobs[name] else {
             throw TallyError(.notFound, during: "run.submit", "there is no job \"\(name)\"")
         }
-        guard case .won(let lease, let interrupted) = try await lease(of: name, for: id) else {
+        guard case .won(let lease) = try await lease(of: name, for: id) else {
             throw RunBusy(job: name, running: try await runningRun(of: name))
         }
         do {
-            if let interrupted { try await markInterrupted(interrupted) }
+            try await failpoint.reach("submit.leaseWon")
+            // Who holds the lease is the only one: every other run of the job was left by a process that is gone.
+            for left in try await ledger.open(job: name) { try await markInterrupted(left) }
             try await ledger.insert(
                 id,
                 name,
@@ -91,7 +93,9 @@ package final class JobRunner: Sendable {
                 holder: holder,
                 resuming: resuming
             )
+            try await failpoint.reach("submit.recorded")
             try await ledger.move(id, to: .running, fence: options.dryRun ? nil : lease.fence)
+            try await failpoint.reach("submit.running")
             let run = AcceptedRun(
                 id: id,
                 job: job,
@@ -128,57 +132,75 @@ package final class JobRunner: Sendable {
         try await ledger.runs(job: job, state: .running, limit: 1).first?.id
     }
 
-    private func markInterrupted(_ id: RunID) async throws {
-        // A predecessor that wrote its end but died before it gave the lease back was not interrupted.
-        guard let record = try await ledger.run(id), !record.state.isFinal else { return }
-        if record.state == .queued { try await ledger.move(id, to: .running) }
-        try await ledger.move(id, to: .interrupted)
-        logger.event(.warning, "a run was interrupted", [.runID: "\(id)", .job: record.job.rawValue])
+    private func markInterrupted(_ record: RunRecord) async throws {
+        if record.state == .queued { try await ledger.move(record.id, to: .running) }
+        try await ledger.move(record.id, to: .interrupted)
+        logger.event(.warning, "a run was interrupted", [.runID: "\(record.id)", .job: record.job.rawValue])
     }
 
-    /// Closes runs whose process died, and starts them again where their job's policy says so; how many were found.
+    /// Closes runs whose process died or froze, and starts them again where their job's policy says so, as it does
+    /// with runs that ended because their process was told to stop; how many were found.
     ///
     /// Whether a process lives is told by its lease: what can be won was left. A job's run is taken up again at most
-    /// `attemptsMax` times in a row, and only when the schedule or the API asked for it.
+    /// `attemptsMax` times in a row, a stop not counted, and only when the schedule or the API asked for it.
     package func recover(resumes: (JobName) -> Bool) async throws -> Int {
         var found = 0
         for record in try await ledger.silent(for: .seconds(3)) where active.withLock({ $0[record.id] == nil }) {
-            guard case .won(let lease, _) = try await lease(of: record.job, for: record.id) else { continue }
-            do {
-                try await markInterrupted(record.id)
-            } catch {
-                await lease.release()
-                throw error
-            }
-            await lease.release()
+            guard try await closeLeft(record) else { continue }
             found += 1
-            await ended(
-                RunEnding(
-                    id: record.id,
-                    job: record.job,
-                    dryRun: record.dryRun,
-                    state: .interrupted,
-                    counts: [:],
-                    deadLetters: 0,
-                    error: nil
-                )
-            )
-            guard resumes(record.job), record.trigger != .cli, !record.dryRun, record.attempt < settings.attemptsMax,
-                let options = try await ledger.options(of: record.id)
-            else { continue }
-            do {
-                try await submit(
-                    record.job,
-                    options,
-                    trigger: record.trigger,
-                    requestedBy: record.requestedBy,
-                    resuming: record
-                )
-            } catch is RunBusy {
-                continue
-            }
+            await ended(RunEnding(interrupted: record))
+            if resumes(record.job), record.attempt < settings.attemptsMax { try await resume(record) }
+        }
+        for record in try await ledger.stopped() where resumes(record.job) {
+            found += 1
+            try await resume(record)
         }
         return found
+    }
+
+    /// False when its process lives or has ended it, or when a target cannot be reached: the next look tries again.
+    private func closeLeft(_ record: RunRecord) async throws -> Bool {
+        guard case .won(let lease) = try await lease(of: record.job, for: record.id) else { return false }
+        do {
+            // A process that only froze must not commit once its run is on record as interrupted.
+            if record.fence != nil {
+                for target in jobs[record.job]?.targets ?? [] {
+                    try await Fence.raise(record.job, to: lease.fence, in: target)
+                }
+            }
+            let left = try await ledger.open(job: record.job)
+            for run in left { try await markInterrupted(run) }
+            await lease.release()
+            // It may have ended by itself between the look and the lease.
+            return left.contains { $0.id == record.id }
+        } catch {
+            await lease.release()
+            let ours = TallyError.wrapping(error, during: "run.recover")
+            guard ours.kind.disposition == .retry else { throw ours }
+            logger.event(
+                .warning,
+                "a run left behind could not be closed yet",
+                [.runID: "\(record.id)", .job: record.job.rawValue, .error: "\(ours)"]
+            )
+            return false
+        }
+    }
+
+    private func resume(_ record: RunRecord) async throws {
+        guard record.trigger != .cli, !record.dryRun, jobs[record.job] != nil,
+            let options = try await ledger.options(of: record.id)
+        else { return }
+        do {
+            try await submit(
+                record.job,
+                options,
+                trigger: record.trigger,
+                requestedBy: record.requestedBy,
+                resuming: record
+            )
+        } catch is RunBusy {
+            return
+        }
     }
 
     /// The run's record once it has ended, also when another replica runs it.
@@ -260,5 +282,20 @@ package struct RunEnding: Sendable {
         self.deadLetters = deadLetters
         self.error = error
         self.position = position
+    }
+}
+
+extension RunEnding {
+    /// The end of a run that its own process did not live to tell.
+    fileprivate init(interrupted record: RunRecord) {
+        self.init(
+            id: record.id,
+            job: record.job,
+            dryRun: record.dryRun,
+            state: .interrupted,
+            counts: [:],
+            deadLetters: 0,
+            error: nil
+        )
     }
 }

@@ -7,8 +7,11 @@ import Runtime
 /// Who takes over raises the fence, so that a holder who wakes up later cannot commit. A holder that loses only its
 /// connection takes the lock again as long as nobody else did.
 actor Lease {
-    static let lifetime = Duration.seconds(15)
-    private static let lifetimeSQL = "interval '15 seconds'"
+    /// A frozen holder is replaced that long after its last heartbeat, and as long as a look for it takes.
+    static let lifetime = Duration.seconds(10)
+    private static let lifetimeSQL = "interval '10 seconds'"
+    /// A server that says nothing for that long is asked again over another connection.
+    private static let patience = Duration.seconds(3)
     /// First half of the advisory lock's key; the second is the hash of the lease's name.
     private static let lockSpace = 7_236_120
 
@@ -28,29 +31,35 @@ actor Lease {
     }
 
     enum Attempt {
-        /// `interrupted`: the run of a predecessor that did not give the lease back.
-        case won(Lease, interrupted: RunID?)
-        case held(by: RunID?)
+        case won(Lease)
+        case held
     }
 
-    /// Tries once; does not wait for the holder.
+    /// Tries once; does not wait for the holder, nor longer than 15 seconds for the server.
     static func acquire(_ name: String, run: RunID, holder: String, settings: PGSettings) async throws -> Attempt {
+        try await withDeadline(.seconds(15), during: "lease.acquire") {
+            try await attempt(name, run: run, holder: holder, settings: settings)
+        }
+    }
+
+    private static func attempt(_ name: String, run: RunID, holder: String, settings: PGSettings) async throws
+        -> Attempt
+    {
         let connection = try await PGConnection.connect(settings)
         do {
             var locked = try await lock(connection, name)
             let row = try await connection.query(
-                "SELECT run_id, expires_at < clock_timestamp() FROM etl.leases WHERE name = $1",
+                "SELECT expires_at < clock_timestamp() FROM etl.leases WHERE name = $1",
                 [.text(name)]
             )
-            let previous = try row.rows.first.flatMap { $0[0].isNull ? nil : RunID(rawValue: try $0[0].uuid()) }
-            if !locked, try row.rows.first?[1].bool() == true {
+            if !locked, try row.rows.first?[0].bool() == true {
                 // The holder's session lives but its heart does not: a freeze. With its session ended the lock is free.
                 try await endHolder(connection, name)
                 locked = try await lock(connection, name)
             }
             guard locked else {
                 await connection.close()
-                return .held(by: previous)
+                return .held
             }
             let won = try await connection.query(
                 """
@@ -66,7 +75,7 @@ actor Lease {
                 throw TallyError(.unknown, during: "lease.acquire", "the lease row could not be written")
             }
             let lease = Lease(name: name, holder: holder, fence: fence, settings: settings, connection: connection)
-            return .won(lease, interrupted: previous)
+            return .won(lease)
         } catch {
             await connection.close()
             throw error
@@ -80,13 +89,19 @@ actor Lease {
         ).rows.first?[0].bool() ?? false
     }
 
+    /// Ends the session of a holder whose lease ran out.
+    ///
+    /// A session that is younger than the expiry belongs to somebody who just won the lock and has not written the row
+    /// yet: it is left alone for as long as a lease lives.
     private static func endHolder(_ connection: PGConnection, _ name: String) async throws {
         _ = try await connection.query(
             """
-            SELECT pg_terminate_backend(pid, 5000) FROM pg_locks
-            WHERE locktype = 'advisory' AND classid = \(lockSpace) AND objid = hashtext($1)::oid AND granted
-                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                AND pid <> pg_backend_pid()
+            SELECT pg_terminate_backend(a.pid, 5000) FROM pg_locks k JOIN pg_stat_activity a USING (pid)
+                JOIN etl.leases l ON l.name = $1
+            WHERE k.locktype = 'advisory' AND k.classid = \(lockSpace) AND k.objid = hashtext($1)::oid AND k.granted
+                AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND a.pid <> pg_backend_pid() AND l.expires_at < clock_timestamp()
+                AND a.backend_start < greatest(l.expires_at, clock_timestamp() - \(lifetimeSQL))
             """,
             [.text(name)]
         )
@@ -96,7 +111,8 @@ actor Lease {
     /// for as long as it lives: from then on another may hold it.
     func renew() async throws {
         do {
-            try await extend(connection)
+            let connection = connection
+            try await withDeadline(Self.patience, during: "lease.renew") { try await self.extend(connection) }
         } catch let error as TallyError where error.kind.disposition == .retry || connection.isBroken {
             try await reconnect(after: error)
         }
@@ -119,7 +135,12 @@ actor Lease {
                 let fresh = try await PGConnection.connect(settings)
                 connection = fresh
                 // The server may not have noticed yet that the old session is gone.
-                if try await Self.lock(fresh, name) { return try await extend(fresh) }
+                let isOurs = try await withDeadline(Self.patience, during: "lease.renew") {
+                    guard try await Self.lock(fresh, self.name) else { return false }
+                    try await self.extend(fresh)
+                    return true
+                }
+                if isOurs { return }
                 await fresh.close()
             } catch let again as TallyError where again.kind.disposition == .retry {
                 await connection.close()
@@ -140,10 +161,13 @@ actor Lease {
 
     /// Gives the lease back; its lock goes with the session.
     func release() async {
-        _ = try? await connection.query(
-            "UPDATE etl.leases SET run_id = NULL, expires_at = clock_timestamp() WHERE name = $1 AND fence = $2",
-            [.text(name), .int(fence)]
-        )
+        let (connection, name, fence) = (connection, name, fence)
+        _ = try? await withDeadline(Self.patience, during: "lease.release") {
+            try await connection.query(
+                "UPDATE etl.leases SET run_id = NULL, expires_at = clock_timestamp() WHERE name = $1 AND fence = $2",
+                [.text(name), .int(fence)]
+            )
+        }
         await connection.close()
     }
 }

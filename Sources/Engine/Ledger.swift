@@ -1,6 +1,6 @@
 package import Foundation
 package import Postgres
-import Runtime
+package import Runtime
 
 /// The history of runs, in the state database.
 package struct Ledger: Sendable {
@@ -26,41 +26,20 @@ package struct Ledger: Sendable {
         limit: Int = 50,
         before: RunID? = nil
     ) async throws -> [RunRecord] {
-        var conditions: [String] = []
-        var values: [PGValue] = []
-        if let job {
-            values.append(.text(job.rawValue))
-            conditions.append("job = $\(values.count)")
-        }
-        if let state {
-            values.append(.text(state.rawValue))
-            conditions.append("state = $\(values.count)")
-        }
-        if let before {
-            values.append(.uuid(before.rawValue))
-            conditions.append("(queued_at, id) < (SELECT queued_at, id FROM etl.runs WHERE id = $\(values.count))")
-        }
-        let filter = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
-        return try await query("\(filter) ORDER BY queued_at DESC, id DESC LIMIT \(min(1_000, max(1, limit)))", values)
+        try await records(Self.page(job: job, state: state, limit: limit, before: before))
     }
 
     package func lastRun(job: JobName, dryRun: Bool = false) async throws -> RunRecord? {
-        try await query(
-            "WHERE job = $1 AND dry_run = $2 ORDER BY queued_at DESC, id DESC LIMIT 1",
-            [.text(job.rawValue), .bool(dryRun)]
-        ).first
+        try await records(Self.newest(job, dryRun: dryRun)).first
     }
 
     package func lastSuccess(job: JobName) async throws -> RunRecord? {
-        try await query(
-            "WHERE job = $1 AND state = 'succeeded' AND NOT dry_run ORDER BY queued_at DESC, id DESC LIMIT 1",
-            [.text(job.rawValue)]
-        ).first
+        try await records(Self.newestSuccess(job)).first
     }
 
     /// Runs that anything was written about after `instant`, oldest news first; at most 200.
     package func changes(after instant: Date) async throws -> [RunRecord] {
-        try await query("WHERE heartbeat_at > $1 ORDER BY heartbeat_at LIMIT 200", [.timestamp(instant)])
+        try await records(Self.news(after: instant))
     }
 
     /// The database's own time: replicas' clocks differ, the ledger's stamps do not.
@@ -69,7 +48,11 @@ package struct Ledger: Sendable {
     }
 
     private func query(_ tail: String, _ values: [PGValue]) async throws -> [RunRecord] {
-        try await records("SELECT \(Self.columns) FROM etl.runs \(tail)", values)
+        try await records(Question(tail, values))
+    }
+
+    private func records(_ question: Question) async throws -> [RunRecord] {
+        try await records(question.sql, question.values)
     }
 
     /// The runs that a statement over `columns` gives.
@@ -114,7 +97,8 @@ package struct Ledger: Sendable {
 
     // MARK: Writing
 
-    func insert(
+    /// Opens a run, queued.
+    package func insert(
         _ id: RunID,
         _ job: JobName,
         _ options: RunOptions,
@@ -130,25 +114,51 @@ package struct Ledger: Sendable {
                 + "VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9, clock_timestamp())",
             [
                 .uuid(id.rawValue), .text(job.rawValue), .text(trigger.rawValue), .text(requestedBy),
-                .bool(options.dryRun), .json(text), .text(holder), .int(Int64((resuming?.attempt ?? 0) + 1)),
+                .bool(options.dryRun), .json(text), .text(holder), .int(Int64(Self.attempt(after: resuming))),
                 resuming.map { .uuid($0.id.rawValue) } ?? .null,
             ]
         )
+    }
+
+    /// A process that was told to stop has used no attempt, one that died has.
+    private static func attempt(after resumed: RunRecord?) -> Int {
+        guard let resumed else { return 1 }
+        return resumed.attempt + (resumed.wasStopped ? 0 : 1)
     }
 
     /// A run that was due and did not run, for the record.
     func insertSkipped(_ id: RunID, _ job: JobName, _ options: RunOptions, requestedBy: String, holder: String)
         async throws
     {
-        try await insert(id, job, options, trigger: .schedule, requestedBy: requestedBy, holder: holder)
-        try await move(id, to: .skipped)
+        let text = String(decoding: try JSONEncoder().encode(options), as: UTF8.self)
+        // In one statement: a queued run without a lease would be taken for one whose process died.
+        try await change(
+            "INSERT INTO etl.runs (id, job, trigger, requested_by, dry_run, options, state, holder, finished_at, "
+                + "heartbeat_at) VALUES ($1, $2, 'schedule', $3, $4, $5, 'skipped', $6, clock_timestamp(), "
+                + "clock_timestamp()) ON CONFLICT (id) DO NOTHING",
+            [
+                .uuid(id.rawValue), .text(job.rawValue), .text(requestedBy), .bool(options.dryRun), .json(text),
+                .text(holder),
+            ]
+        )
     }
+
+    /// Runs of a job that have not ended, oldest first.
+    func open(job: JobName) async throws -> [RunRecord] {
+        try await query(
+            "WHERE state IN ('queued', 'running') AND job = $1 ORDER BY queued_at LIMIT 100",
+            [.text(job.rawValue)]
+        )
+    }
+
+    /// Runs that ended in the last ten minutes because their process was told to stop, and that nothing followed.
+    func stopped() async throws -> [RunRecord] { try await records(Self.stoppedLately) }
 
     /// Runs under way that nobody has written about for a while; their process may be dead.
     func silent(for limit: Duration) async throws -> [RunRecord] {
         try await query(
             "WHERE state IN ('queued', 'running') "
-                + "AND heartbeat_at < clock_timestamp() - make_interval(secs => $1) ORDER BY queued_at LIMIT 100",
+                + "AND heartbeat_at < now() - make_interval(secs => $1) ORDER BY queued_at LIMIT 100",
             [.double(Double(limit.components.seconds))]
         )
     }
@@ -167,7 +177,7 @@ package struct Ledger: Sendable {
     }
 
     /// Moves a run on; a move that the state machine does not know changes nothing and throws.
-    func move(
+    package func move(
         _ id: RunID,
         to next: RunState,
         fence: Int64? = nil,
@@ -220,5 +230,77 @@ package struct Ledger: Sendable {
     @discardableResult
     private func change(_ sql: String, _ values: [PGValue]) async throws -> Int {
         try await state.withConnection { try await $0.query(sql, values).affectedRows }
+    }
+}
+
+// MARK: Questions
+
+extension Ledger {
+    /// A statement that reads the history; its plan is held by a test over a million runs.
+    package struct Question: Sendable {
+        package let sql: String
+        package let values: [PGValue]
+
+        fileprivate init(_ tail: String, _ values: [PGValue]) {
+            sql = "SELECT \(Ledger.columns) FROM etl.runs \(tail)"
+            self.values = values
+        }
+    }
+
+    /// One page of the history.
+    package static func page(job: JobName?, state: RunState?, limit: Int, before: RunID?) -> Question {
+        var conditions: [String] = []
+        var values: [PGValue] = []
+        if let job {
+            values.append(.text(job.rawValue))
+            conditions.append("job = $\(values.count)")
+        }
+        if let state {
+            values.append(.text(state.rawValue))
+            conditions.append("state = $\(values.count)")
+        }
+        if let before {
+            values.append(.uuid(before.rawValue))
+            conditions.append("(queued_at, id) < (SELECT queued_at, id FROM etl.runs WHERE id = $\(values.count))")
+        }
+        let filter = conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND ")
+        return Question("\(filter) ORDER BY queued_at DESC, id DESC LIMIT \(min(1_000, max(1, limit)))", values)
+    }
+
+    /// The newest run of a job.
+    package static func newest(_ job: JobName, dryRun: Bool) -> Question {
+        // Written out, not bound: each has an index of its own.
+        let filter = dryRun ? "dry_run" : "NOT dry_run"
+        return Question(
+            "WHERE job = $1 AND \(filter) ORDER BY queued_at DESC, id DESC LIMIT 1",
+            [.text(job.rawValue)]
+        )
+    }
+
+    /// The newest success of a job that could write.
+    package static func newestSuccess(_ job: JobName) -> Question {
+        Question(
+            "WHERE job = $1 AND state = 'succeeded' AND NOT dry_run ORDER BY queued_at DESC, id DESC LIMIT 1",
+            [.text(job.rawValue)]
+        )
+    }
+
+    /// What changed after an instant.
+    package static func news(after instant: Date) -> Question {
+        Question("WHERE heartbeat_at > $1 ORDER BY heartbeat_at LIMIT 200", [.timestamp(instant)])
+    }
+
+    /// Runs that ended lately because their process was told to stop, and that nothing followed.
+    package static var stoppedLately: Question {
+        // now(), not clock_timestamp(): what changes within a statement is looked up in no index.
+        Question(
+            """
+            r WHERE finished_at > now() - interval '10 minutes' AND state = 'interrupted'
+                AND error ->> 'kind' = $1 AND NOT EXISTS (
+                    SELECT FROM etl.runs n WHERE n.job = r.job AND n.queued_at > r.queued_at AND n.state <> 'skipped')
+            ORDER BY queued_at LIMIT 100
+            """,
+            [.text(TallyError.Kind.cancelled.rawValue)]
+        )
     }
 }

@@ -41,6 +41,9 @@ package final class RunContext: Sendable {
         self.backoff = backoff
     }
 
+    /// Who asks to be left alone for longer than this is not waited for: the run fails and says why.
+    package static let retryAfterMax = Duration.seconds(900)
+
     /// How often something was tried again.
     package var retries: Int { retriesCounted.withLock { $0 } }
 
@@ -78,7 +81,8 @@ package final class RunContext: Sendable {
         }
     }
 
-    /// Tries again what failed transiently, with backoff; every other error goes through at once.
+    /// Tries again what failed transiently, with backoff and never before `retryAfter`; every other error goes through
+    /// at once, as does one whose `retryAfter` is longer than `retryAfterMax`.
     package func retrying<Result: Sendable>(
         _ stage: StaticString,
         _ body: () async throws -> Result
@@ -91,6 +95,7 @@ package final class RunContext: Sendable {
                 try Task.checkCancellation()
                 var random = SystemRandomNumberGenerator()
                 guard let ours = error as? TallyError, ours.kind.disposition == .retry,
+                    ours.retryAfter ?? .zero <= Self.retryAfterMax,
                     let delay = backoff.delay(attempt: attempt, using: &random)
                 else { throw error }
                 let wait = max(delay, ours.retryAfter ?? .zero)

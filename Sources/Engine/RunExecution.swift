@@ -78,20 +78,22 @@ struct RunExecution: Sendable {
 
     private func attempt(_ context: RunContext) async -> Outcome {
         do {
-            if let fence = context.fence {
-                for target in run.job.targets { try await Fence.raise(run.job.name, to: fence, in: target) }
-            }
-            try await failpoint.reach("run.started")
             let ending = try await withThrowingTaskGroup(of: Ending?.self) { group in
-                group.addTask { .summary(try await run.job.run(context)) }
+                group.addTask { .summary(try await self.work(context)) }
                 group.addTask {
                     try await self.watch()
+                    return .cancelRequested
+                }
+                group.addTask {
+                    try await run.cancel.wait()
                     return .cancelRequested
                 }
                 defer { group.cancelAll() }
                 return try await group.next() ?? nil
             }
-            guard case .summary(let summary)? = ending else { return Outcome(state: .cancelled) }
+            guard case .summary(let summary)? = ending else {
+                return Outcome(state: .cancelled, summary: Self.retried(context))
+            }
             try await failpoint.reach("run.beforeFinish")
             return Outcome(
                 state: summary.deadLetters > 0 ? .partial : .succeeded,
@@ -106,18 +108,33 @@ struct RunExecution: Sendable {
             let ours = TallyError.wrapping(error, during: "run")
             // Being shut down is not being cancelled by somebody: the run may go on later and has used no attempt.
             let stopped: RunState = Task.isCancelled ? .interrupted : .cancelled
-            return Outcome(state: ours.kind == .cancelled ? stopped : .failed, error: RunError(ours))
+            let state = ours.kind == .cancelled ? stopped : .failed
+            return Outcome(state: state, summary: Self.retried(context), error: RunError(ours))
         }
     }
 
-    /// Renews the lease, writes progress and looks for a stall every second; returns when somebody asked to cancel.
+    /// The job under its fences. Raising them may take seconds, in which the lease is renewed and a cancel heard.
+    private func work(_ context: RunContext) async throws -> RunSummary {
+        if let fence = context.fence {
+            for target in run.job.targets { try await Fence.raise(run.job.name, to: fence, in: target) }
+        }
+        try await failpoint.reach("run.started")
+        return try await run.job.run(context)
+    }
+
+    /// A run that did not succeed says how often it had tried again.
+    private static func retried(_ context: RunContext) -> JSONValue? {
+        context.retries > 0 ? ["retries": .int(context.retries)] : nil
+    }
+
+    /// Renews the lease, writes progress and looks for a stall every second; returns when somebody asked another
+    /// replica to cancel.
     ///
     /// A state database that does not answer for a moment is no reason to stop: the lease says when it is.
     private func watch() async throws {
         var stall = StallWatch(limit: settings.stallTimeout, now: .now)
         while true {
-            if await run.cancel.wait(for: .seconds(1)) { return }
-            try Task.checkCancellation()
+            try await Task.sleep(for: .seconds(1))
             if let stage = stall.observe(run.progress.mark, at: .now) {
                 throw TallyError(
                     .deadlineExceeded,
@@ -128,7 +145,10 @@ struct RunExecution: Sendable {
             }
             try await run.lease.renew()
             do {
-                if try await ledger.heartbeat(run.id, run.progress.snapshot.json) != nil { return }
+                let asked = try await withDeadline(.seconds(3), during: "run.heartbeat") {
+                    try await ledger.heartbeat(run.id, run.progress.snapshot.json)
+                }
+                if asked != nil { return }
             } catch let error as TallyError where error.kind.disposition == .retry {
                 logger.event(
                     .warning,
@@ -141,6 +161,7 @@ struct RunExecution: Sendable {
 
     private func close(_ outcome: Outcome) async {
         await writeEnd(outcome)
+        try? await failpoint.reach("run.finished")
         await run.lease.release()
         guard let error = outcome.error else { return }
         logger.event(
@@ -159,13 +180,15 @@ struct RunExecution: Sendable {
         let deadline = clock.now + .seconds(5)
         while true {
             do {
-                return try await ledger.move(
-                    run.id,
-                    to: outcome.state,
-                    progress: run.progress.snapshot.json,
-                    summary: outcome.summary,
-                    error: outcome.error
-                )
+                return try await withDeadline(.seconds(3), during: "run.close") {
+                    try await ledger.move(
+                        run.id,
+                        to: outcome.state,
+                        progress: run.progress.snapshot.json,
+                        summary: outcome.summary,
+                        error: outcome.error
+                    )
+                }
             } catch {
                 let ours = TallyError.wrapping(error, during: "run.close")
                 if ours.kind.disposition == .retry, clock.now < deadline {

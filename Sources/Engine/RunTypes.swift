@@ -186,6 +186,11 @@ package struct RunRecord: Sendable {
     }
 }
 
+extension RunRecord {
+    /// It ended because its process was told to stop, not because it died.
+    var wasStopped: Bool { state == .interrupted && error?.kind == TallyError.Kind.cancelled.rawValue }
+}
+
 /// A run of the job is under way somewhere; nothing was started.
 package struct RunBusy: Error, Sendable, Equatable {
     package let job: JobName

@@ -3,7 +3,7 @@ import Postgres
 import Runtime
 
 /// What is known of a fire.
-enum FireOutcome: String, Sendable {
+package enum FireOutcome: String, Sendable, CaseIterable {
     /// Recorded, its run not begun yet.
     case due
     /// Waits for the job's run to end.

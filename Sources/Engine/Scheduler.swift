@@ -104,26 +104,20 @@ package final class Scheduler: Sendable {
                     [.error: "\(TallyError.wrapping(error, during: "scheduler"))"]
                 )
             }
-            do { try await clock.sleep(.seconds(2)) } catch { return }
+            do { try await clock.sleep(.seconds(1)) } catch { return }
         }
     }
 
     private func leadOnce() async throws {
         let attempt = try await Lease.acquire("scheduler", run: RunID(), holder: holder, settings: settings)
-        guard case .won(let lease, _) = attempt else { return }
+        guard case .won(let lease) = attempt else { return }
         leads.withLock { $0 = true }
         SchedulerMetric.leads(true)
         logger.event(.notice, "leading the schedule", [.holder: holder, .fence: "\(lease.fence)"])
         let result: (any Error)?
         do {
-            try await store.remember(defaultEnabled: enabledAtStart)
-            var seconds = 0
-            while true {
-                try await lease.renew()
-                try await tick(seconds)
-                seconds += 1
-                try await clock.sleep(.seconds(1))
-            }
+            try await lead(lease)
+            result = nil
         } catch {
             result = error
         }
@@ -133,6 +127,49 @@ package final class Scheduler: Sendable {
         if let result { throw result }
     }
 
+    /// Until the lease is lost or the task is cancelled. Neither a slow database nor a long chore holds up the
+    /// heartbeat.
+    private func lead(_ lease: Lease) async throws {
+        try await store.remember(defaultEnabled: enabledAtStart)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                while true {
+                    try await lease.renew()
+                    try await Task.sleep(for: .seconds(1))
+                }
+            }
+            group.addTask { try await self.doChores() }
+            group.addTask {
+                var seconds = 0
+                while true {
+                    let second = seconds
+                    try await withDeadline(.seconds(60), during: "scheduler.tick") { try await self.tick(second) }
+                    seconds += 1
+                    try await self.clock.sleep(.seconds(1))
+                }
+            }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+
+    /// About once a minute, beginning at once; one that fails is tried again a minute later.
+    private func doChores() async throws {
+        while true {
+            do {
+                try await chores()
+            } catch {
+                try Task.checkCancellation()
+                logger.event(
+                    .warning,
+                    "housekeeping failed",
+                    [.error: "\(TallyError.wrapping(error, during: "scheduler.chores"))"]
+                )
+            }
+            try await Task.sleep(for: .seconds(60))
+        }
+    }
+
     /// What a leader does each second.
     func tick(_ seconds: Int) async throws {
         let schedules = schedules
@@ -140,7 +177,6 @@ package final class Scheduler: Sendable {
             let resumes = Set(schedules.filter(\.resumes).map(\.job))
             _ = try await runner.recover { resumes.contains($0) }
         }
-        if seconds % 60 == 0 { try await chores() }
         try await startOpen(schedules)
         guard try await store.enabled()?.isOn ?? enabledAtStart else { return }
         try await fireDue(schedules)
@@ -159,12 +195,10 @@ package final class Scheduler: Sendable {
                 continue
             }
             for instant in schedule.due(after: last, at: now) {
-                let isPaused = pauses[schedule.job]?.isOn == false
-                let fire = StoredFire(job: schedule.job, instant: instant, runID: RunID(), outcome: .due)
-                // What falls due while paused is on record, so that resuming makes nothing up.
-                let outcome: FireOutcome = isPaused ? .skipped : .due
+                let outcome = FireRule.fallsDue(isPaused: pauses[schedule.job]?.isOn == false)
+                let fire = StoredFire(job: schedule.job, instant: instant, runID: RunID(), outcome: outcome)
                 guard try await store.record(fire.job, fire.instant, run: fire.runID, outcome) else { continue }
-                if !isPaused { try await start(fire, schedule) }
+                if outcome == .due { try await start(fire, schedule) }
             }
         }
     }
@@ -172,14 +206,16 @@ package final class Scheduler: Sendable {
     /// Takes up fires that are on record without a run.
     private func startOpen(_ schedules: [ScheduleDefinition]) async throws {
         for fire in try await store.open() {
-            if try await ledger.run(fire.runID) != nil {
-                try await store.settle(fire, as: .started)
-            } else if let schedule = schedules.first(where: { $0.job == fire.job }),
-                clock.now().timeIntervalSince(fire.instant) < schedule.misfireWindow
-            {
-                try await start(fire, schedule)
-            } else {
-                try await store.settle(fire, as: .skipped)
+            let schedule = schedules.first { $0.job == fire.job }
+            let step = FireRule.isOpen(
+                hasRun: try await ledger.run(fire.runID) != nil,
+                age: clock.now().timeIntervalSince(fire.instant),
+                window: schedule?.misfireWindow
+            )
+            switch (step, schedule) {
+            case (.start, let schedule?): try await start(fire, schedule)
+            case (.started, _): try await store.settle(fire, as: .started)
+            default: try await store.settle(fire, as: .skipped)
             }
         }
     }
@@ -209,10 +245,11 @@ package final class Scheduler: Sendable {
     }
 
     private func overlap(_ fire: StoredFire, _ schedule: ScheduleDefinition, running: RunID?) async throws {
-        if fire.outcome == .waiting { return }
-        if schedule.overlap == .queue {
-            let waits = try await store.open().contains { $0.job == fire.job && $0.outcome == .waiting }
-            if !waits { return try await store.settle(fire, as: .waiting) }
+        let anotherWaits = try await store.open().contains { $0.job == fire.job && $0.outcome == .waiting }
+        switch FireRule.meetsRun(fire.outcome, schedule.overlap, anotherWaits: anotherWaits) {
+        case .leave: return
+        case .wait: return try await store.settle(fire, as: .waiting)
+        default: break
         }
         try await store.settle(fire, as: .skipped)
         try await ledger.insertSkipped(

@@ -16,7 +16,12 @@ final class PGCall: Sendable {
 
     func cancel() {
         DispatchQueue.global().async { [handle] in handle.cancel() }
-        DispatchQueue.global().asyncAfter(deadline: .now() + 1) { [self] in
+        limit(seconds: 1)
+    }
+
+    /// The call loses its socket when it has not come back by then.
+    func limit(seconds: Double) {
+        DispatchQueue.global().asyncAfter(deadline: .now() + seconds) { [self] in
             // Under the lock, so that a session that just came back is not closed under its next user.
             ended.withLock { if !$0 { handle.close() } }
         }

@@ -111,9 +111,14 @@ package actor PGConnection {
     }
 
     /// Brings the session back to idle, whatever it was doing; marks it broken when that fails.
+    ///
+    /// Waits for a silent server ten seconds, in a cancelled task one; then the session loses its socket.
     package func abandon() async {
+        if PQtransactionStatus(handle.pointer) == PQTRANS_IDLE { return }
+        let call = PGCall(handle)
+        call.limit(seconds: Task.isCancelled ? 1 : 10)
+        defer { call.end() }
         switch PQtransactionStatus(handle.pointer) {
-        case PQTRANS_IDLE: return
         case PQTRANS_ACTIVE: drain()
         default: break
         }

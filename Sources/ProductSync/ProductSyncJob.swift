@@ -39,9 +39,12 @@ package struct ProductSyncJob: Job {
         var settler = try await pass(plan, context, mode: dryRun ? .report : .repair, open: open)
         var proof = dryRun ? Proof.compareOnly : .commandTags
         if !dryRun {
+            try await context.failpoint.reach("sync.orphans")
             try await OrphanRemover(settings: settings, plan: plan).run(&settler, self, context)
+            try await context.failpoint.reach("sync.durable")
             try await writer(plan, context).makeDurable()
             try await repairAfterLosses(plan, context)
+            try await context.failpoint.reach("sync.verify")
             if context.options.verify ?? settings.verifyFull {
                 context.progress.stage("verify")
                 context.progress.total = context.progress.total.map { $0 * 2 }
@@ -129,7 +132,11 @@ package struct ProductSyncJob: Job {
             }
             defer { group.cancelAll() }
             var settler = settler
-            while let findings = try await stretches.receive() { try await settler.settle(findings) }
+            while let findings = try await stretches.receive() {
+                try await context.failpoint.reach("compare.found")
+                try await settler.settle(findings)
+                try await context.failpoint.reach("compare.settled")
+            }
             for try await totals in group {
                 try await settler.addUnkeyable(totals.unkeyable)
                 settler.noteTotals(totals)

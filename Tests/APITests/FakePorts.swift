@@ -188,8 +188,17 @@ final class FakeWatermarks: WatermarksPort {
 }
 
 struct FakeDeadLetters: DeadLettersPort {
-    func list(job: JobName?, limit: Int, before: String?) async throws -> [JSONValue] { [["id": "1", "key": "k"]] }
     func openCounts() async throws -> [JobName: Int] { ["product_sync": 3] }
+    func list(job: JobName?, limit: Int, before: String?) async throws -> [JSONValue] {
+        [
+            [
+                "id": "1", "job": "product_sync", "key": "k", "kind": "record-malformed", "reason": "too long",
+                "columns": ["title"], "occurrences": 2, "firstSeenAt": "2026-01-15T10:30:00.000Z",
+                "lastSeenAt": "2026-01-15T10:30:00.000Z", "runId": .string(Fixture.id.description),
+            ]
+        ]
+    }
+
     func retry(id: String?, job: JobName?, by: String) async throws -> Int { id == nil || id == "1" ? 1 : 0 }
     func discard(id: String, by: String) async throws -> Bool { id == "1" }
 }

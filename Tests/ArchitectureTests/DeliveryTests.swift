@@ -14,6 +14,7 @@ import Testing
         (" --static-swift-stdlib", "", "Dockerfile: the Swift runtime is not linked in"),
         ("libpq5", "libpq-dev libpq5", "Dockerfile: the runtime stage installs development packages"),
         ("libmongoc-1.0-0", "", "Dockerfile: the runtime stage lacks a library"),
+        ("FROM plain AS dbt", "FROM plain AS more", "Dockerfile: dbt is not the second target, or not the last"),
         ("ENV APP_ENV=production", "ENV JWT_KEY=x", "Dockerfile: a credential is named in ENV or ARG"),
         ("debian:bookworm-slim", "debian:latest", "Dockerfile: the runtime is not debian:bookworm-slim"),
         ("ENTRYPOINT [\"/", "ENTRYPOINT sh -c [\"/", "Dockerfile: there is no ENTRYPOINT in exec form"),
@@ -28,7 +29,9 @@ import Testing
         let lines = try #require(Project.text(".dockerignore")).split(separator: "\n")
         let admitted = Set(lines.filter { $0.hasPrefix("!") })
         #expect(lines.contains("*"))
-        #expect(admitted == ["!Package.swift", "!Package.resolved", "!Sources", "!Tests"])
+        #expect(
+            admitted == ["!Package.swift", "!Package.resolved", "!Sources", "!Tests", "!bin/lib/dbt.requirements.txt"]
+        )
     }
 
     @Test func thereIsASettingsExample() throws {

@@ -108,20 +108,24 @@ enum DocumentRules {
         let joined = text.replacing("\\\n", with: " ")
         let lines = joined.split(separator: "\n").map { $0.trimmed }.filter { !$0.hasPrefix("#") }
         let stages = lines.filter { $0.hasPrefix("FROM ") }
-        let final = lines.lastIndex { $0.hasPrefix("FROM ") }.map { lines[$0...].joined(separator: "\n") } ?? ""
-        let user = final.firstMatch(of: #/(?m)^USER (\S+)/#).map { String($0.output.1) }
+        let parts = lines.joined(separator: "\n").components(separatedBy: "FROM ").dropFirst().map { "FROM " + $0 }
+        let plain = parts.count > 1 ? parts[1] : ""
+        let users = parts.dropFirst().prefix(2).map { part in
+            part.matches(of: #/(?m)^USER (\S+)/#).last.map { String($0.output.1) } ?? "root"
+        }
         let checks: [(Bool, String)] = [
-            (stages.count == 2, "there are \(stages.count) stages, not two"),
+            (stages.count == 4, "there are \(stages.count) stages, not four"),
             (stages.first?.hasPrefix("FROM swift:6.3-bookworm") == true, "the builder is not swift:6.3-bookworm"),
-            (stages.last == "FROM debian:bookworm-slim", "the runtime is not debian:bookworm-slim"),
-            (user != nil && user?.hasPrefix("0") == false && user?.hasPrefix("root") == false, "it runs as root"),
+            (plain.hasPrefix("FROM debian:bookworm-slim AS plain"), "the runtime is not debian:bookworm-slim"),
+            (stages.suffix(2) == ["FROM plain AS dbt", "FROM plain"], "dbt is not the second target, or not the last"),
+            (users.allSatisfy { !$0.hasPrefix("0") && !$0.hasPrefix("root") }, "it runs as root"),
             (joined.contains("--static-swift-stdlib"), "the Swift runtime is not linked in"),
-            (final.firstMatch(of: #/[a-z0-9]-dev(?:\s|$)/#) == nil, "the runtime stage installs development packages"),
+            (plain.firstMatch(of: #/[a-z0-9]-dev(?:\s|$)/#) == nil, "the runtime stage installs development packages"),
             (
-                ["libpq5", "libmongoc-1.0-0", "libbson-1.0-0", "ca-certificates"].allSatisfy(final.contains),
+                ["libpq5", "libmongoc-1.0-0", "libbson-1.0-0", "ca-certificates"].allSatisfy(plain.contains),
                 "the runtime stage lacks a library"
             ),
-            (final.contains("ENTRYPOINT [\"/"), "there is no ENTRYPOINT in exec form"),
+            (plain.contains("ENTRYPOINT [\"/"), "there is no ENTRYPOINT in exec form"),
             (
                 joined.firstMatch(of: #/(?m)^(?:ENV|ARG) .*(?:JWT_KEY|PASSWORD|_URL|TOKEN|SECRET)/#) == nil,
                 "a credential is named in ENV or ARG"

@@ -15,15 +15,20 @@ struct ImportTable {
         Row(
             module: "Tallyman",
             mayImport: [
-                "API", "Alerts", "ProductSync", "TableExport", "ConfigFile", "Engine", "HTTPClient", "HTTPServer",
-                "HTTPWire", "Cron",
-                "Postgres", "Mongo", "Telemetry", "Runtime",
+                "API", "Alerts", "ProductSync", "Retail", "RetailMock", "TableExport", "Analytics", "ConfigFile", "Engine",
+                "HTTPClient", "HTTPServer", "HTTPWire", "Cron", "Postgres", "Mongo", "Telemetry", "Runtime",
             ]
         ),
-        Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "Telemetry", "Runtime"]),
+        Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "StreamCompression", "Telemetry", "Runtime"]),
         Row(module: "Alerts", mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "ProductSync", mayImport: ["ConfigFile", "Engine", "Postgres", "Mongo", "Telemetry", "Runtime"]),
+        Row(
+            module: "Retail",
+            mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "StreamCompression", "Runtime"]
+        ),
+        Row(module: "RetailMock", mayImport: ["HTTPServer", "Runtime"]),
         Row(module: "TableExport", mayImport: ["ConfigFile", "Engine", "Postgres", "Telemetry", "Runtime"]),
+        Row(module: "Analytics", mayImport: ["Engine", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "Engine", mayImport: ["Cron", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "ConfigFile", mayImport: ["Runtime"]),
         Row(module: "HTTPClient", mayImport: ["Runtime"]),
@@ -32,10 +37,13 @@ struct ImportTable {
         Row(module: "Cron", mayImport: []),
         Row(module: "Postgres", mayImport: ["Telemetry", "Runtime", "CLibPQ"]),
         Row(module: "Mongo", mayImport: ["Telemetry", "Runtime", "CLibMongoC"]),
+        Row(module: "StreamCompression", mayImport: ["Runtime", "CLibZ", "CLibZstd"]),
         Row(module: "Telemetry", mayImport: ["Runtime"]),
         Row(module: "Runtime", mayImport: []),
         Row(module: "CLibPQ", mayImport: []),
         Row(module: "CLibMongoC", mayImport: []),
+        Row(module: "CLibZ", mayImport: []),
+        Row(module: "CLibZstd", mayImport: []),
     ])
 
     /// Modules that stand for bytes and calendars only: the imports they may have besides ours.

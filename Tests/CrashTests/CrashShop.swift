@@ -2,7 +2,7 @@ import Foundation
 import Runtime
 import TestKit
 
-/// A shop of 50,000 products on the stand-in, and carts made from one template that holds them all.
+/// A shop of products on the stand-in, and carts made from one template that holds them all.
 struct CrashShop {
     static let products = 50_000
     let server: MongoStandIn
@@ -10,7 +10,7 @@ struct CrashShop {
     /// A database whose cart equals the source; others are copied from it.
     let template: String
 
-    static func make() async throws -> CrashShop {
+    static func make(products: Int = products) async throws -> CrashShop {
         let server = try MongoStandIn()
         try server.loadProducts(0..<products)
         let postgres = try TestPostgres.shared()

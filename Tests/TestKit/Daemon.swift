@@ -1,6 +1,4 @@
 package import Foundation
-import FoundationNetworking
-import Runtime
 
 /// `tallyman serve` on a port of its own, as one replica of several.
 package final class Daemon: Sendable {
@@ -11,7 +9,6 @@ package final class Daemon: Sendable {
 
     package let child: ChildProcess
     package let port: Int
-    private let session: URLSession
 
     /// Starts it; `ready` says when it answers. Its schedules are silent unless `settings` say otherwise.
     package init(_ settings: [String: String]) throws {
@@ -23,31 +20,27 @@ package final class Daemon: Sendable {
         }
         for (name, value) in ["LOG_LEVEL": "notice", "LOG_FORMAT": "json"] where all[name] == nil { all[name] = value }
         child = try TallymanBinary.start(["serve"], all)
-        let configuration = URLSessionConfiguration.ephemeral
-        configuration.timeoutIntervalForRequest = 20
-        session = URLSession(configuration: configuration)
     }
-
-    deinit { session.invalidateAndCancel() }
 
     package var pid: pid_t { child.pid }
     package func signal(_ number: Int32) { child.signal(number) }
 
-    /// One request; throws when nobody answers.
-    package func send(_ method: String, _ path: String, headers: [String: String] = [:], body: String? = nil)
+    /// One request on a connection of its own. Throws when nobody answers within twenty seconds.
+    package func send(_ method: String, _ path: String, headers: [String: String] = [:], body: String = "")
         async throws -> Answer
     {
-        guard let url = URL(string: "http://127.0.0.1:\(port)\(path)") else { throw TestServiceMissing(path) }
-        var request = URLRequest(url: url)
-        request.httpMethod = method
-        for (name, value) in headers { request.setValue(value, forHTTPHeaderField: name) }
-        if let body {
-            request.setValue("application/json", forHTTPHeaderField: "Content-Type")
-            request.httpBody = Data(body.utf8)
+        let client = try RawClient(port: port)
+        defer { client.close() }
+        var lines = ["\(method) \(path) HTTP/1.1", "Host: 127.0.0.1:\(port)", "Connection: close"]
+        lines += headers.map { "\($0): \($1)" }
+        if !body.isEmpty { lines += ["Content-Type: application/json", "Content-Length: \(body.utf8.count)"] }
+        client.send(lines.joined(separator: "\r\n") + "\r\n\r\n" + body)
+        try await client.heard.wait(within: .seconds(20)) { $0.isEnded }
+        let text = client.heard.value.text
+        guard let space = text.firstIndex(of: " "), let status = Int(text[space...].dropFirst().prefix(3)) else {
+            throw TestServiceMissing("no answer to \(method) \(path)")
         }
-        let (data, response) = try await session.data(for: request)
-        let status = (response as? HTTPURLResponse)?.statusCode ?? 0
-        return Answer(status: status, text: String(decoding: data, as: UTF8.self))
+        return Answer(status: status, text: text)
     }
 
     /// Asks for a run of a job and does not wait for its end.

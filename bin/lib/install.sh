@@ -1,9 +1,9 @@
 # Installs what a fresh Debian 12 lacks: packages with apt, Python packages in a virtual environment. Sourced, not run.
 # shellcheck shell=bash
 
-DEBIAN_PACKAGES=(libpq-dev libmongoc-dev libbson-dev postgresql python3-venv pkg-config)
-# What the tests of the console need besides: a real browser, its driver, and what steers it.
-BROWSER_PACKAGES=(chromium chromium-driver python3-selenium)
+DEBIAN_PACKAGES=(libpq-dev libmongoc-dev libbson-dev zlib1g-dev libzstd-dev zstd postgresql python3-venv pkg-config)
+# What the tests need besides: a real browser, its driver and what steers it for the console, and a clock to be set.
+TEST_PACKAGES=(chromium chromium-driver python3-selenium libfaketime)
 
 # missing_packages NAME...: prints the names of those Debian packages that are not installed.
 missing_packages() {
@@ -46,6 +46,35 @@ system_python() {
         fi
     done
     return 1
+}
+
+# install_alone NAME: brings .tallyman/NAME up to what bin/lib/NAME.requirements.txt pins: an environment of its own, for
+# programs that pin what they need narrowly.
+install_alone() {
+    local name=$1 venv=$STATE/$1 base wanted
+    base=$(system_python) || fail "no python3 with the venv module; install python3-venv"
+    wanted=$(cat "$ROOT/bin/lib/$name.requirements.txt" && "$base" -V && printf '%s\n' "$venv")
+    if [ "$(cat "$venv/installed" 2>/dev/null)" = "$wanted" ]; then return 0; fi
+    say "installing $name into .tallyman/$name, as pinned in bin/lib/$name.requirements.txt"
+    "$base" -m venv --clear "$venv" || fail "cannot make $venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+        -r "$ROOT/bin/lib/$name.requirements.txt" >"$STATE/$name.log" 2>&1 || {
+        tail -n 20 "$STATE/$name.log" >&2
+        fail "pip could not install $name (whole log: $STATE/$name.log)"
+    }
+    printf '%s\n' "$wanted" >"$venv/installed"
+}
+
+# install_dbt: sets DBT to the executable.
+install_dbt() {
+    install_alone dbt
+    DBT=$STATE/dbt/bin/dbt
+}
+
+# install_airflow: sets AIRFLOW_PYTHON to the interpreter that has Airflow.
+install_airflow() {
+    install_alone airflow
+    AIRFLOW_PYTHON=$STATE/airflow/bin/python
 }
 
 # install_venv FILE: brings .tallyman/venv up to the pinned requirements in FILE and sets PYTHON to its interpreter.

@@ -80,6 +80,8 @@ package struct APIPorts: Sendable {
     package var probes: [NamedProbe]
     /// Counts and sizes of both sides, nil when the product sync is not configured.
     package var stats: (@Sendable () async throws -> JSONValue)?
+    /// Pages that features had built, by name under `/docs/`.
+    package var documentation: [DocumentationPage] = []
     package var info: ServiceInfo
     package var metricsText: @Sendable () -> String
     package var isDraining: @Sendable () -> Bool

@@ -12,6 +12,10 @@ package struct APIRoute: Sendable {
     package let changes: Bool
     /// May take as long as a run does.
     package let isLong: Bool
+    /// Waits for nobody: answered without a limit beside it.
+    package let isImmediate: Bool
+    /// The media type of a successful answer; one that `Accept` does not admit is refused with 406.
+    package let produces: String
     package let handler: Handler
 
     init(
@@ -20,6 +24,8 @@ package struct APIRoute: Sendable {
         _ access: AccessLevel,
         changes: Bool? = nil,
         isLong: Bool = false,
+        isImmediate: Bool = false,
+        produces: String = "application/json",
         _ handler: @escaping Handler
     ) {
         self.method = method
@@ -27,6 +33,8 @@ package struct APIRoute: Sendable {
         self.access = access
         self.changes = changes ?? (method != .get)
         self.isLong = isLong
+        self.isImmediate = isImmediate
+        self.produces = produces
         self.handler = handler
     }
 }
@@ -93,5 +101,5 @@ package struct APIRequest: Sendable {
 extension HTTPField.Name {
     static var prefer: HTTPField.Name { HTTPField.Name("Prefer") ?? .accept }
     static var preferenceApplied: HTTPField.Name { HTTPField.Name("Preference-Applied") ?? .accept }
-    static var requestID: HTTPField.Name { HTTPField.Name("X-Request-Id") ?? .accept }
+    static let requestID = HTTPField.Name("X-Request-Id") ?? .accept
 }

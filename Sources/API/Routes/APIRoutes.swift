@@ -15,6 +15,7 @@ package enum APIRoutes {
             + OperationRoutes(ports: ports).routes + ScheduleRoutes(ports: ports, starter: starter).routes
             + WatermarkRoutes(ports: ports).routes + EventRoutes(ports: ports).routes + OpenAPIRoute.routes
             + OverviewRoutes(ports: ports).routes + RunDetailRoutes(ports: ports).routes + ConsolePage.routes
+            + DocumentationRoutes(ports: ports).routes
     }
 
     /// A router that answers all routes; unknown paths and wrong methods are answered as problems too.
@@ -26,7 +27,12 @@ package enum APIRoutes {
             { request, route, next in try await edge.answer(request, route: route, next: next) }
         ]
         for route in all(ports) {
-            let options = RouteOptions(longRunning: route.isLong, bodyMax: bodyBytesMax)
+            let options = RouteOptions(
+                longRunning: route.isLong,
+                isImmediate: route.isImmediate,
+                bodyMax: bodyBytesMax,
+                produces: route.produces
+            )
             router.on(route.method, route.path, options: options) { request, parameters in
                 let caller = try await gate.admit(
                     request.headers,

@@ -15,10 +15,10 @@ enum ConsolePage {
         )
         let icon = StaticAnswer(PackageResources.console_svg, type: "image/svg+xml")
         return [
-            APIRoute(.get, "/", .open) { page.response(to: $0.request, headers: headers) },
-            APIRoute(.get, "/console.css", .open) { style.response(to: $0.request) },
-            APIRoute(.get, "/console.js", .open) { module.response(to: $0.request) },
-            APIRoute(.get, "/console.svg", .open) { icon.response(to: $0.request) },
+            APIRoute(.get, "/", .open, produces: "text/html") { page.response(to: $0.request, headers: headers) },
+            APIRoute(.get, "/console.css", .open, produces: "text/css") { style.response(to: $0.request) },
+            APIRoute(.get, "/console.js", .open, produces: "text/javascript") { module.response(to: $0.request) },
+            APIRoute(.get, "/console.svg", .open, produces: "image/svg+xml") { icon.response(to: $0.request) },
         ]
     }
 

@@ -10,11 +10,11 @@ struct ProbeRoutes: Sendable {
     var routes: [APIRoute] {
         var all: [APIRoute] = []
         for prefix in ["/api/etl", ""] {
-            all.append(APIRoute(.get, "\(prefix)/live", .open) { _ in live() })
+            all.append(APIRoute(.get, "\(prefix)/live", .open, isImmediate: true) { _ in live() })
             all.append(APIRoute(.get, "\(prefix)/ready", .open) { _ in try await ready() })
             all.append(APIRoute(.get, "\(prefix)/health", .open) { _ in try await health() })
         }
-        all.append(APIRoute(.get, "/metrics", .metrics) { _ in metrics() })
+        all.append(APIRoute(.get, "/metrics", .metrics, produces: "text/plain") { try metrics($0) })
         return all
     }
 
@@ -73,12 +73,13 @@ struct ProbeRoutes: Sendable {
         return .json(.object(body), status: reasons.isEmpty ? 200 : 503)
     }
 
-    private func metrics() -> ServerResponse {
-        ServerResponse(
+    private func metrics(_ request: APIRequest) throws -> ServerResponse {
+        try ServerResponse(
             status: .ok,
             headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
             body: .bytes(Array(ports.metricsText().utf8))
         )
+        .gzipped(for: request.request)
     }
 
     private func rounded(_ number: Double) -> Double { (number * 10).rounded() / 10 }

@@ -44,7 +44,7 @@ struct FindingsSettler {
         self.plan = plan
         self.keyed = keyed
         self.writer = writer
-        self.inserter = RowInserter(writer: writer, context: context, batchSize: batchSize)
+        self.inserter = RowInserter(writer: writer, context: context)
         self.context = context
         self.batchSize = batchSize
         self.orphanPolicy = orphanPolicy

@@ -73,6 +73,7 @@ package struct SourceReader: Sendable {
             try Task.checkCancellation()
             let page = try await read(filter: filter, limit: limit, builder)
             guard page.documents > 0, let last = page.lastID else { return }
+            try await context.failpoint.reach("source.pageRead")
             try await deliver(page)
             // A single value has no "behind"; NaN, besides, compares greater to nothing.
             guard !start.isSingleValue else { return }

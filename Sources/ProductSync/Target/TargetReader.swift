@@ -31,6 +31,7 @@ package struct TargetReader: Sendable {
                 )
                 try await connection.copyOutStart(copySQL(after: position.last))
                 while let chunk = try await connection.copyOutNext() {
+                    try await context.failpoint.reach("target.chunkRead")
                     try await deliver(chunk)
                     if let start = chunk.rowStarts.last {
                         position.last = Array(chunk.bytes[RowImage.key(chunk.bytes.span, at: Int(start))])

@@ -40,6 +40,7 @@ package struct TargetWriter: Sendable {
                 "COPY \(plan.tableSQL) (\(plan.columnsSQL)) FROM STDIN (FORMAT binary)"
             )
             try await connection.copyInSend(payload(rows))
+            try await context.failpoint.reach("insert.sent")
             let written = try await connection.copyInFinish()
             try Self.prove(written, planned: rows.count, during: "sync.insert")
         }
@@ -163,6 +164,7 @@ package struct TargetWriter: Sendable {
         }
         try await connection.copyInSend(bytes)
         try Self.prove(try await connection.copyInFinish(), planned: source.count, during: "sync.stage")
+        try await context.failpoint.reach("update.staged")
     }
 
     private func keys(_ connection: PGConnection, _ sql: String) async throws -> Set<[UInt8]> {

@@ -28,7 +28,9 @@ struct ServeCommand: TallyCommand {
         if migrate || settings.migrateOnStart { _ = try await graph.migrations.up() }
         let draining = DrainMark()
         let gate = await Gate(settings.access)
-        let router = APIRoutes.router(graph.ports(draining: draining), gate: gate, logger: Logger(label: "http"))
+        var ports = graph.ports(draining: draining)
+        ports.documentation = graph.features.flatMap(\.documentation)
+        let router = APIRoutes.router(ports, gate: gate, logger: Logger(label: "http"))
         let server = Server(
             configuration: settings.http,
             router: router,

@@ -22,6 +22,8 @@ protocol FeatureSettings: Sendable {
 struct Feature: Sendable {
     let name: String
     let jobs: [any Job]
+    /// Pages about its data that the daemon shows.
+    var documentation: [DocumentationPage] = []
     /// When its jobs are due unless settings say otherwise.
     let schedules: [ScheduleDefinition]
     /// The environment variables that give expressions, by job: where one is set, `jobs.yaml` does not change it.

@@ -3,19 +3,20 @@ import Runtime
 import Synchronization
 
 extension ProcessSetup {
-    /// In debug builds `TALLYMAN_FAILPOINT=name[:count]` kills the process when it reaches that point for the count-th
-    /// time; a release build does not know the variable.
+    /// In debug builds `TALLYMAN_FAILPOINT=name[:count[:stop]]` kills the process when it reaches that point for the
+    /// count-th time, or freezes it there as SIGSTOP does; a release build does not know the variable.
     static var failpoint: Failpoint {
         #if DEBUG
             guard let text = ProcessInfo.processInfo.environment["TALLYMAN_FAILPOINT"], !text.isEmpty else {
                 return .none
             }
-            let parts = text.split(separator: ":", maxSplits: 1)
+            let parts = text.split(separator: ":", maxSplits: 2)
             let wanted = String(parts[0])
-            let left = Counter(parts.count == 2 ? Int(parts[1]) ?? 1 : 1)
+            let left = Counter(parts.count > 1 ? Int(parts[1]) ?? 1 : 1)
+            let signal = parts.count > 2 && parts[2] == "stop" ? SIGSTOP : SIGKILL
             return Failpoint { name in
                 guard name == wanted, left.countDown() else { return }
-                kill(getpid(), SIGKILL)
+                kill(getpid(), signal)
             }
         #else
             return .none

@@ -152,9 +152,13 @@ final class Graph: Sendable {
     }
 
     private var probes: [NamedProbe] {
-        let (migrations, databases) = (migrations, databases)
-        return features.flatMap(\.probes)
-            + [NamedProbe("migrations", isConnection: false) { await migrations.probe(over: databases) }]
+        let (migrations, databases, state) = (migrations, databases, state)
+        return features.flatMap(\.probes) + [
+            NamedProbe("migrations", isConnection: false) { await migrations.probe(over: databases) },
+            NamedProbe("leases", isConnection: false) {
+                await DependencyProbe.leases(databases.probePool(state.settings))
+            },
+        ]
     }
 
     /// Closes every session; safe to call once at the end of a command.

@@ -1,0 +1,38 @@
+/// What the notification job computes.
+extension Measure {
+    package static let ofNotifications: [Measure] = [
+        Measure(
+            "notification_kinds",
+            into: "public.notification_analytics",
+            day: "notification_date",
+            columns: [
+                "notification_date", "channel", "notification_type", "total_sent", "delivered", "opened",
+                "clicked", "delivery_rate", "open_rate", "click_rate", "click_through_rate", "bounced",
+                "failed",
+            ],
+            keyWidth: 3,
+            texts: .init(
+                v1: PackageResources.notification_kinds_v1_sql,
+                v2: PackageResources.notification_kinds_v2_sql
+            ),
+            v1: [.notifications],
+            v2: [.notifications]
+        ),
+        Measure(
+            "notification_channels",
+            into: "public.channel_analytics",
+            day: "notification_date",
+            columns: [
+                "notification_date", "channel", "total_sent", "delivered", "opened", "clicked",
+                "delivery_rate", "open_rate", "click_rate", "click_through_rate", "bounced", "failed",
+            ],
+            keyWidth: 2,
+            texts: .init(
+                v1: PackageResources.notification_channels_v1_sql,
+                v2: PackageResources.notification_channels_v2_sql
+            ),
+            v1: [.notifications],
+            v2: [.notifications]
+        ),
+    ]
+}

@@ -1,0 +1,86 @@
+/// What the user job computes.
+extension Measure {
+    package static let ofUsers: [Measure] = [
+        Measure(
+            "user_registrations",
+            into: "public.user_analytics",
+            day: "registration_date",
+            columns: [
+                "registration_date", "total_registrations", "verified_users", "premium_signups",
+            ],
+            texts: .init(
+                v1: PackageResources.user_registrations_v1_sql,
+                v2: PackageResources.user_registrations_v2_sql
+            ),
+            v1: [.users("created_at")],
+            v2: [.users()]
+        ),
+        Measure(
+            "user_activity",
+            into: "public.user_activity",
+            day: "as_of",
+            columns: [
+                "user_token", "as_of", "signup_date", "last_activity_date", "days_since_last_activity",
+                "is_churned", "user_id", "status", "subscription_type", "days_since_last_login",
+            ],
+            tokenColumns: [0, 6],
+            isSnapshot: true,
+            isLarge: true,
+            texts: .init(
+                v1: PackageResources.user_activity_v1_sql,
+                v2: PackageResources.user_activity_v2_sql,
+                legacy: PackageResources.user_activity_legacy_sql
+            ),
+            v1: [.users()],
+            v2: [.users()]
+        ),
+        Measure(
+            "daily_activity",
+            into: "analytics.activity_daily",
+            day: "activity_date",
+            columns: [
+                "activity_date", "daily_active", "weekly_active", "monthly_active", "stickiness",
+            ],
+            texts: .init(v1: PackageResources.daily_activity_v1_sql, v2: PackageResources.daily_activity_v2_sql),
+            v1: [.users("created_at"), .orders("user_id")],
+            v2: [.users(), .orders("user_token", "created_at")]
+        ),
+        Measure(
+            "daily_churn",
+            into: "analytics.churn_daily",
+            day: "churn_date",
+            columns: [
+                "churn_date", "users_before", "churned_users", "churn_rate",
+            ],
+            texts: .init(v1: PackageResources.daily_churn_v1_sql, v2: PackageResources.daily_churn_v2_sql),
+            v1: [.users("created_at")],
+            v2: [.users()]
+        ),
+        Measure(
+            "cohort_retention",
+            into: "analytics.cohort_retention",
+            day: "activity_date",
+            columns: [
+                "activity_date", "cohort_week", "weeks_since_signup", "cohort_size", "active_users",
+                "retention_rate",
+            ],
+            keyWidth: 2,
+            isMonthly: true,
+            texts: .init(v1: PackageResources.cohort_retention_v1_sql, v2: PackageResources.cohort_retention_v2_sql),
+            v1: [.users("created_at"), .orders("user_id")],
+            v2: [.users(), .orders("user_token", "created_at")]
+        ),
+        Measure(
+            "signup_funnel",
+            into: "analytics.engagement_funnel",
+            day: "funnel_date",
+            columns: [
+                "funnel_date", "funnel", "step_no", "step", "users", "share_of_first",
+            ],
+            keyWidth: 3,
+            texts: .init(v1: PackageResources.signup_funnel_v1_sql, v2: PackageResources.signup_funnel_v2_sql),
+            v1: [.users("created_at"), .orders("user_id")],
+            v2: [.users(), .orders("user_token", "created_at")]
+        ),
+    ]
+}

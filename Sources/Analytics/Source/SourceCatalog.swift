@@ -1,0 +1,103 @@
+package import Postgres
+import Runtime
+
+/// What the source has of the tables and columns that the measures read.
+package struct SourceCatalog: Sendable {
+    /// Columns by table name; a table that is not there has no entry.
+    package let columns: [String: Set<String>]
+
+    package init(columns: [String: Set<String>]) { self.columns = columns }
+
+    /// Looks every table of both schemas up on the search path.
+    package static func read(_ connection: PGConnection) async throws -> SourceCatalog {
+        var columns: [String: Set<String>] = [:]
+        for schema in SourceSchema.allCases {
+            for table in SourceTable.allCases {
+                let name = table.name(in: schema)
+                guard let found = try await PGCatalog.table(connection, schema: nil, name: name) else { continue }
+                columns[name] = Set(found.columns.map(\.name))
+            }
+        }
+        return SourceCatalog(columns: columns)
+    }
+
+    /// Whether any of the four v1 tables is there.
+    var hasV1: Bool {
+        [.users, .orders, .payments, .notifications].contains { (table: SourceTable) in
+            columns[table.name(in: .v1)] != nil
+        }
+    }
+
+    /// Whether the legacy flag counts. Throws `.settingsInvalid` where flags and tables contradict each other.
+    ///
+    /// `isIgnored` is true when the flag is set but the v2 tables are read while the v1 tables are still there.
+    package func legacy(_ settings: AnalyticsSettings) throws -> (isOn: Bool, isIgnored: Bool) {
+        guard settings.isLegacy else { return (false, false) }
+        if settings.readsV1 { return (true, false) }
+        guard hasV1 else {
+            throw TallyError(
+                .settingsInvalid,
+                during: "analytics.catalog",
+                "ENABLE_LEGACY_ETL is true while ENABLE_V1_SCHEMA is false and the source has no v1 tables",
+                remedy: "Set ENABLE_LEGACY_ETL=false."
+            )
+        }
+        return (false, true)
+    }
+
+    /// Splits measures into those the source can give and those that are off, each with the reason.
+    ///
+    /// Throws `.settingsInvalid` when the chosen schema's main table is missing, `.schemaMismatch` when it lacks a
+    /// column that every source has.
+    package func split(
+        _ measures: [Measure],
+        main: SourceTable,
+        schema: SourceSchema
+    ) throws -> (on: [Measure], off: [(measure: String, reason: String)]) {
+        let name = main.name(in: schema)
+        guard let present = columns[name] else {
+            let flag = schema == .v1 ? "true" : "false"
+            throw TallyError(
+                .settingsInvalid,
+                during: "analytics.catalog",
+                "ENABLE_V1_SCHEMA is \(flag), but the source has no table \"\(name)\"",
+                remedy: "Let ENABLE_V1_SCHEMA name the schema the source has, or check ANALYTICS_SOURCE_URL."
+            )
+        }
+        let broken = main.promised(in: schema).subtracting(present).sorted()
+        guard broken.isEmpty else {
+            throw TallyError(
+                .schemaMismatch,
+                during: "analytics.catalog",
+                "table \"\(name)\" of the source lacks \(broken.joined(separator: ", "))"
+            )
+        }
+        var on: [Measure] = []
+        var off: [(measure: String, reason: String)] = []
+        for measure in measures {
+            if let reason = missing(measure.needs(schema), schema) {
+                off.append((measure.name, reason))
+            } else {
+                on.append(measure)
+            }
+        }
+        return (on, off)
+    }
+
+    /// The optional columns of a measure's tables that are there.
+    func present(_ measure: Measure, _ schema: SourceSchema) -> [String] {
+        let tables = measure.needs(schema).map { $0.table.name(in: schema) }
+        return tables.reduce(into: Set<String>()) { $0.formUnion(columns[$1] ?? []) }
+            .intersection(SourceTable.optional).sorted()
+    }
+
+    private func missing(_ needs: [Measure.Need], _ schema: SourceSchema) -> String? {
+        for need in needs {
+            let name = need.table.name(in: schema)
+            guard let present = columns[name] else { return "the source has no table \(name)" }
+            let absent = need.columns.subtracting(present).sorted()
+            if !absent.isEmpty { return "\(name) has no \(absent.joined(separator: ", "))" }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,51 @@
+/// The two shapes of the shop's tables.
+package enum SourceSchema: String, Sendable, CaseIterable {
+    /// Denormalised, with personal data; the identifiers become tokens on the way.
+    case v1
+    /// Normalised, with tokens.
+    case v2
+}
+
+/// A table of the source, whatever its name in either schema.
+package enum SourceTable: Sendable, CaseIterable {
+    case users, orders, items, payments, notifications
+
+    package func name(in schema: SourceSchema) -> String {
+        let bare =
+            switch self {
+            case .users: "users"
+            case .orders: "orders"
+            case .items: "order_items"
+            case .payments: "payments"
+            case .notifications: "notifications"
+            }
+        return schema == .v1 ? bare : "\(bare)_v2"
+    }
+
+    /// Columns that every source has; a source that lacks one is broken. Any other may be missing.
+    func promised(in schema: SourceSchema) -> Set<String> {
+        switch (self, schema) {
+        case (.users, .v1):
+            ["id", "status", "subscription_type", "email_verified", "last_login_at"]
+        case (.users, .v2):
+            ["user_token", "created_at", "subscription_tier", "email_verified_at", "last_activity_at"]
+        case (.orders, .v1): ["id", "created_at", "status", "total_amount"]
+        case (.orders, .v2): ["id", "user_token", "created_at", "status", "total_amount"]
+        case (.items, _): ["order_id", "product_id", "quantity", "unit_price"]
+        case (.payments, _): ["created_at", "payment_method", "amount", "status", "processing_time_ms"]
+        case (.notifications, _):
+            ["sent_at", "channel", "notification_type", "delivered_at", "opened_at", "clicked_at"]
+        }
+    }
+
+    /// Columns that a query reads when they are there and does without when they are not.
+    static let optional: Set<String> = ["billing_country", "ip_country", "bounced_at", "failed_at", "status"]
+}
+
+extension SourceTable {
+    /// Every column that a query of ours reads when the source has it; no e-mail, name, phone, card or address.
+    package func columnsRead(in schema: SourceSchema) -> Set<String> {
+        let needs = Measure.all.flatMap { $0.needs(schema) }.filter { $0.table == self }
+        return needs.reduce(promised(in: schema)) { $0.union($1.columns) }
+    }
+}

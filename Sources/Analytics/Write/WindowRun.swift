@@ -1,0 +1,113 @@
+import Engine
+import Postgres
+import Runtime
+
+/// Carries one window from the source to the warehouse.
+struct WindowRun: Sendable {
+    let job: AnalyticsJob
+    let catalog: SourceCatalog
+    let measures: [Measure]
+    let legacy: Bool
+    let marks: DayMarks
+    let backfill: Backfill?
+    let plan: DayPlan
+
+    private struct Outcome: Sendable {
+        let staged: [StagedDay]
+        let written: Int
+    }
+
+    /// Tried again as a whole after a transient failure: nothing of it is kept but by its one commit.
+    func carryOut(_ window: [CalendarDay], _ context: RunContext, _ tally: inout AnalyticsTally) async throws {
+        let outcome = try await context.retrying("analytics.window") {
+            try await job.warehouse.withConnection { try await attempt(window, context, $0) }
+        }
+        tally.days += window.count
+        tally.extracted += outcome.staged.reduce(0) { $0 + $1.after.count }
+        tally.loaded += outcome.written
+        tally.changed += window.filter { day in outcome.staged.contains { $0.day == day && $0.isChanged } }
+        context.progress.add(
+            compared: outcome.staged.reduce(0) { $0 + $1.before.count },
+            written: outcome.written
+        )
+        guard !context.options.dryRun else { return }
+        for day in outcome.staged where day.isChanged {
+            AnalyticsMetric.loaded(job.name, table: day.measure.table, rows: day.after.count)
+        }
+    }
+
+    private func attempt(
+        _ window: [CalendarDay],
+        _ context: RunContext,
+        _ warehouse: PGConnection
+    ) async throws -> Outcome {
+        let erased = try await erasedTokens(warehouse)
+        let stage = WindowStage(
+            reader: WindowReader(
+                settings: job.settings,
+                schema: job.settings.schema,
+                legacy: legacy,
+                catalog: catalog,
+                erased: erased
+            ),
+            warehouse: warehouse,
+            writes: !context.options.dryRun,
+            progress: context.progress
+        )
+        let snapshotDay = try await snapshotDay(warehouse)
+        let staged = try await job.withSource(context) { source in
+            try await source.withTransaction(isolation: .repeatableRead, readOnly: true) { source in
+                try await stage.fill(measures, window, snapshotDay: snapshotDay, from: source)
+            }
+        }
+        try await context.failpoint.reach("analytics.staged")
+        guard !context.options.dryRun else { return Outcome(staged: staged, written: 0) }
+        let digests = Dictionary(grouping: staged, by: \.day)
+            .mapValues { $0.reduce(into: RowDigest()) { $0.add($1.after) } }
+        guard try await isNews(window, staged, digests, warehouse) else {
+            try await stage.drop(measures)
+            return Outcome(staged: staged, written: 0)
+        }
+        let written = try await context.write(on: warehouse, durable: true) { warehouse in
+            let replacer = DayReplacer(runID: context.runID, erasures: erased.count)
+            let written = try await replacer.replace(staged, on: warehouse)
+            try await marks.advance(window, digests: digests, zone: job.settings.zone, in: warehouse)
+            if let backfill { try await marks.advance(backfill, window, of: plan, in: warehouse) }
+            return written
+        }
+        try await stage.drop(measures)
+        return Outcome(staged: staged, written: written)
+    }
+
+    /// The run's last day, unless the warehouse already holds the state of a later one.
+    private func snapshotDay(_ warehouse: PGConnection) async throws -> CalendarDay? {
+        guard let last = plan.last, let measure = measures.first(where: \.isSnapshot) else { return nil }
+        let stored = try await warehouse.query(
+            "SELECT max(\(measure.dayColumn))::text FROM \(measure.table)"
+        ).rows.first
+        guard let cell = stored?[0], !cell.isNull, let newest = CalendarDay(try cell.string()) else { return last }
+        return newest <= last ? last : nil
+    }
+
+    /// Whether there is anything to write: rows, a first mark, a mark that somebody moved, or a backfill's window.
+    private func isNews(
+        _ window: [CalendarDay],
+        _ staged: [StagedDay],
+        _ digests: [CalendarDay: RowDigest],
+        _ warehouse: PGConnection
+    ) async throws -> Bool {
+        if backfill != nil || staged.contains(where: \.isChanged) { return true }
+        for day in window where try await marks.day(day, on: warehouse)?.value != (digests[day] ?? RowDigest()).hex {
+            return true
+        }
+        return false
+    }
+
+    private func erasedTokens(_ warehouse: PGConnection) async throws -> Set<[UInt8]> {
+        let rows = try await warehouse.query("SELECT token_digest FROM analytics.erasures LIMIT 1000001").rows
+        guard rows.count <= 1_000_000 else {
+            throw TallyError(.limitExceeded, during: "analytics.erasures", "more than 1,000,000 persons were erased")
+        }
+        return Set(rows.compactMap { $0[0].bytes })
+    }
+}

@@ -1,0 +1,130 @@
+package import Engine
+package import Foundation
+package import Postgres
+import Runtime
+
+/// The stages of the retail job, in their order.
+package enum RetailStage: String, Sendable, CaseIterable { case bronze, silver, gold }
+
+/// Source API → bronze files → silver tables → gold models, in this order, or one stage alone.
+///
+/// Each stage goes on where it stopped: bronze by its watermark, silver by the files without a mark, gold by what
+/// differs. The run is proved by what files and server confirm: digests, record counts and command tags (INV-11).
+package struct RetailJob: Job {
+    package let name: JobName = "retail"
+    package let knownOptions: Set<RunOptionName> = [.dryRun, .stage, .fromBronze, .full]
+    package var targets: [PGPool] { [warehouse] }
+
+    private let settings: RetailSettings
+    private let warehouse: PGPool
+    private let api: RetailAPI
+    private let gold: GoldSettings
+    private let now: @Sendable () -> Date
+
+    package init(
+        settings: RetailSettings,
+        warehouse: PGPool,
+        api: RetailAPI,
+        gold: GoldSettings,
+        now: @escaping @Sendable () -> Date = { Date() }
+    ) {
+        self.settings = settings
+        self.warehouse = warehouse
+        self.api = api
+        self.gold = gold
+        self.now = now
+    }
+
+    package func run(_ context: RunContext) async throws -> RunSummary {
+        let plan = try RetailPlan(context.options)
+        let bronze = BronzeStage(
+            settings: settings,
+            source: RetailSource(api: api),
+            warehouse: warehouse,
+            context: context,
+            now: now
+        )
+        if context.options.dryRun { return try await dryRun(plan, bronze, context) }
+        var counts: [String: Int] = [:]
+        var details: [String: JSONValue] = [:]
+        var deadLetters = 0
+        if plan.stages.contains(.bronze) {
+            let report = try await bronze.run()
+            details["bronze"] = report.json
+            counts["bronzeRecords"] = report.records.values.reduce(0, +)
+            counts["bronzeFiles"] = report.files
+            counts["newSales"] = report.newSales
+        }
+        if plan.stages.contains(.silver) {
+            let stage = SilverStage(settings: settings, warehouse: warehouse, context: context)
+            let report = try await stage.run(fromDay: plan.fromDay)
+            details["silver"] = report.json
+            counts["silverWritten"] = report.written
+            deadLetters += report.deadLetters
+            try await recordState()
+        }
+        if plan.stages.contains(.gold) {
+            let report = try await GoldStage(settings: gold, warehouse: warehouse, context: context).run()
+            details["gold"] = report.json
+            counts["goldNodes"] = report.nodes.count
+        }
+        return RunSummary(counts: counts, details: .object(details), deadLetters: deadLetters, proof: .commandTags)
+    }
+
+    private func dryRun(_ plan: RetailPlan, _ bronze: BronzeStage, _ context: RunContext) async throws -> RunSummary {
+        let dry = RetailDryRun(bronze: bronze, warehouse: warehouse, context: context)
+        var details: [String: JSONValue] = [:]
+        var counts = ["new": 0, "changed": 0, "bad": 0]
+        func add(_ stage: RetailStage, _ found: [BronzeEntity: RetailDryRun.Findings]) {
+            details[stage.rawValue] = .object(
+                Dictionary(found.map { ($0.key.rawValue, $0.value.json) }, uniquingKeysWith: { $1 })
+            )
+            for one in found.values {
+                counts["new", default: 0] += one.new
+                counts["changed", default: 0] += one.changed
+                counts["bad", default: 0] += one.bad
+            }
+        }
+        if plan.stages.contains(.bronze) { add(.bronze, try await dry.source()) }
+        if plan.stages.contains(.silver) { add(.silver, try await dry.files(fromDay: plan.fromDay)) }
+        if plan.stages.contains(.gold) { details["gold"] = "a dry run builds no models" }
+        return RunSummary(counts: counts, details: .object(details), deadLetters: 0, proof: .compareOnly)
+    }
+
+    private func recordState() async throws {
+        let state = try await RetailState.read(warehouse)
+        RetailMetric.lag(state.lag)
+        for (entity, instant) in state.freshAt { RetailMetric.fresh(entity, secondsSince1970: instant) }
+    }
+}
+
+/// Which stages a run goes through, and where silver begins.
+struct RetailPlan: Sendable, Equatable {
+    let stages: [RetailStage]
+    let fromDay: String?
+
+    /// Throws `.requestInvalid` for a stage or a day that is none, and for a replay of a stage that reads no files.
+    init(_ options: RunOptions) throws {
+        func refuse(_ what: String) -> TallyError { TallyError(.requestInvalid, during: "retail.plan", what) }
+        var chosen: RetailStage?
+        if let text = options.stage {
+            guard let stage = RetailStage(rawValue: text) else {
+                throw refuse("the stages are bronze, silver and gold")
+            }
+            chosen = stage
+        }
+        if let day = options.fromBronze {
+            let bytes = Array(day.utf8)
+            guard bytes.count == 10, InstantText.microseconds(bytes.span, 0, 10) != nil else {
+                throw refuse("--from-bronze takes a day, YYYY-MM-DD")
+            }
+            guard chosen == nil || chosen == .silver else { throw refuse("--from-bronze belongs to the stage silver") }
+            // A replay needs no source: bronze is left out.
+            stages = chosen.map { [$0] } ?? [.silver, .gold]
+            fromDay = day
+            return
+        }
+        stages = chosen.map { [$0] } ?? RetailStage.allCases
+        fromDay = nil
+    }
+}
