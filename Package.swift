@@ -68,6 +68,12 @@ let package = Package(
             swiftSettings: safe
         ),
         .target(
+            name: "Marketplaces",
+            dependencies: ["Engine", "HTTPClient", "Postgres", "Runtime", "Telemetry", log, metrics, crypto],
+            resources: [.embedInCode("Migrations")],
+            swiftSettings: safe
+        ),
+        .target(
             name: "API",
             dependencies: [
                 "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
@@ -96,6 +102,7 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", "Runtime", log, metrics]),
         tests("EngineTests", ["Engine", "Cron", "Postgres", "Runtime", "Telemetry", log]),
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
+        tests("MarketplacesTests", ["Marketplaces", "Engine", "HTTPClient", "Postgres", "Runtime", log]),
         tests("APITests", ["API", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
         tests("TallymanTests", ["Tallyman", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),

@@ -21,6 +21,7 @@ struct ImportTable {
         ),
         Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "Telemetry", "Runtime"]),
         Row(module: "ProductSync", mayImport: ["Engine", "Postgres", "Mongo", "Telemetry", "Runtime"]),
+        Row(module: "Marketplaces", mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "Engine", mayImport: ["Cron", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "HTTPClient", mayImport: ["Runtime"]),
         Row(module: "HTTPServer", mayImport: ["HTTPWire", "Telemetry", "Runtime"]),

@@ -1,0 +1,64 @@
+import Foundation
+import HTTPClient
+import Synchronization
+
+/// Faults a mock shows on request, and the bucket it throttles by.
+package final class MockFaults: Sendable {
+    package enum Fault: String, Sendable, CaseIterable {
+        case busy, failure, html, truncated, unauthorized
+
+        func response(_ headers: [String: String]) -> OutboundResponse {
+            switch self {
+            case .busy: OutboundResponse(status: 429, headers: headers.merging(["Retry-After": "0"]) { $1 })
+            case .failure: OutboundResponse(status: 503, headers: headers, body: Array("upstream".utf8))
+            case .html: OutboundResponse(status: 200, headers: headers, body: Array("<html>502</html>".utf8))
+            case .truncated: OutboundResponse(status: 200, headers: headers, body: Array("{\"data\":{\"ord".utf8))
+            case .unauthorized: OutboundResponse(status: 401, headers: headers)
+            }
+        }
+    }
+
+    private struct State {
+        var script: [Fault?]
+        var level: Double
+        var at: Date?
+    }
+    private let state: Mutex<State>
+    private let burst: Double
+    private let perSecond: Double
+
+    /// `script`: what the next requests meet, nil for no fault. Without `perSecond` nothing is throttled.
+    package init(script: [Fault?] = [], perSecond: Double = 1_000_000, burst: Double = 20_000) {
+        state = Mutex(State(script: script, level: burst))
+        self.perSecond = perSecond
+        self.burst = burst
+    }
+
+    func next() -> Fault? {
+        state.withLock { $0.script.isEmpty ? nil : $0.script.removeFirst() }
+    }
+
+    private static func refill(_ state: inout State, _ now: Date, _ perSecond: Double, _ burst: Double) {
+        let elapsed = max(0, now.timeIntervalSince(state.at ?? now))
+        state.level = min(burst, state.level + elapsed * perSecond)
+        state.at = now
+    }
+
+    /// The throttle status after the cost was taken, or nil when there was not enough.
+    func spend(_ cost: Double, at now: Date) -> String? {
+        let enough = state.withLock { state -> Bool in
+            Self.refill(&state, Date(), perSecond, burst)
+            guard state.level >= cost else { return false }
+            state.level -= cost
+            return true
+        }
+        return enough ? status(at: now) : nil
+    }
+
+    func status(at now: Date) -> String {
+        let level = state.withLock { $0.level }
+        return """
+            {"maximumAvailable":\(burst),"currentlyAvailable":\(level),"restoreRate":\(perSecond)}
+            """
+    }
+}

@@ -1,0 +1,88 @@
+import Engine
+import Foundation
+import HTTPClient
+import Logging
+import Marketplaces
+import Postgres
+import Runtime
+import TestKit
+import Testing
+
+/// A fresh database with the engine's and the marketplaces' tables, and jobs run on it by the real runner.
+struct PullBench: Sendable {
+    let url: String
+    let pool: PGPool
+
+    init() async throws {
+        url = try TestPostgres.shared().freshDatabase()
+        pool = PGPool(PGSettings(url: Secret(url), applicationName: "tallyman-test"), maxConnections: 8)
+        _ = try await pool.withConnection { connection in
+            _ = try await EngineMigrations.migrator().up(connection)
+            return try await PGMigrator(migrations: MarketplaceMigrations.migrations(), schema: "etl").up(connection)
+        }
+    }
+
+    /// Runs the job to its end.
+    func run(_ job: MarketplaceJob, _ options: RunOptions = RunOptions(), failpoint: Failpoint = .none) async throws
+        -> RunRecord
+    {
+        let runner = JobRunner(
+            state: pool,
+            jobs: [job],
+            holder: TestTag.fresh(),
+            failpoint: failpoint,
+            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+        )
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await runner.run() }
+            defer { group.cancelAll() }
+            let id = try await runner.submit(job.name, options, trigger: .cli, requestedBy: "test")
+            return try await runner.wait(id)
+        }
+    }
+
+    func psql(_ sql: String) throws -> String {
+        try TestPostgres.shared().psql(url, sql).trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// The unified tables and what stands behind them, without surrogate keys.
+    func tables() throws -> String {
+        try [
+            """
+            SELECT account_id, marketplace, country, product_code, sku, asin, title, category, brand, currency_code,
+                price, unit_cost, source_updated_at, deleted_at IS NULL FROM product ORDER BY 1, 2, 3, 4
+            """,
+            """
+            SELECT l.account_id, marketplace_listing_id, l.sku, l.asin, url, status, p.product_code
+            FROM listing l LEFT JOIN product p ON p.id = l.product_id ORDER BY 1, 2
+            """,
+            "SELECT * FROM sales_ts ORDER BY 1, 2, 3, 4, 5", "SELECT * FROM fees_ts ORDER BY 1, 2, 3, 4, 5, 6",
+            "SELECT * FROM marketplace.order_lines ORDER BY 1, 2, 3, 4, 5",
+            "SELECT * FROM marketplace.fee_lines ORDER BY 1, 2, 3, 4, 5",
+        ].map { try psql($0) }.joined(separator: "\n--\n")
+    }
+
+    static let trade = MockTrade(orderEvery: 14_400)
+    static let noon = Date(timeIntervalSince1970: 1_772_366_400)
+
+    /// The job `shopify` on the synthetic shop, asked at `clock`.
+    func shopify(
+        _ trade: MockTrade = Self.trade,
+        at clock: Date = Self.noon,
+        token: String = "shpat_example",
+        transport: (any HTTPTransport)? = nil
+    ) -> MarketplaceJob {
+        MarketplaceJob(name: "shopify", target: pool, state: pool, clock: { clock }) { tools in
+            let settings = try #require(ShopifySettings(shop: "tally-demo"))
+            let asOf = tools.until ?? tools.now
+            let client = ShopifyClient(
+                settings: settings,
+                transport: transport ?? MockShopify(trade: trade, shop: settings.shop, now: { asOf }),
+                tokens: FixedToken(Secret(token)),
+                throttle: tools.throttle,
+                logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+            )
+            return [try await ShopifySource(client: client, accountID: "acme", country: "DE")]
+        }
+    }
+}
