@@ -50,7 +50,7 @@ let package = Package(
         .target(name: "Telemetry", dependencies: ["Runtime", log, coreMetrics, metrics], swiftSettings: safe),
         .target(
             name: "HTTPServer",
-            dependencies: ["HTTPWire", "Runtime", "Telemetry", log, lifecycle, httpTypes],
+            dependencies: ["HTTPWire", "Runtime", "Telemetry", log, coreMetrics, metrics, lifecycle, httpTypes],
             swiftSettings: house
         ),
         .target(name: "Postgres", dependencies: ["CLibPQ", "Runtime", "Telemetry", log], swiftSettings: house),
@@ -78,12 +78,13 @@ let package = Package(
             dependencies: [
                 "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
             ],
+            resources: [.embedInCode("OpenAPI")],
             swiftSettings: safe
         ),
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "Cron", "Engine", "HTTPServer", "Mongo", "Postgres", "ProductSync", "Runtime", "Telemetry", log,
+                "API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Mongo", "Postgres", "ProductSync", "Runtime", "Telemetry", log,
                 metrics, lifecycle, jwt,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -92,20 +93,30 @@ let package = Package(
             swiftSettings: safe
         ),
         .target(name: "TestKit", dependencies: ["Runtime"], path: "Tests/TestKit", swiftSettings: house),
+        .executableTarget(
+            name: "MongoStandIn",
+            dependencies: ["TestKit"],
+            path: "Tests/MongoStandIn",
+            swiftSettings: house
+        ),
         tests("HTTPClientTests", ["HTTPClient", "Runtime"]),
         tests("RuntimeTests", ["Runtime"]),
         tests("CronTests", ["Cron"]),
         tests("HTTPWireTests", ["HTTPWire", httpTypes]),
-        tests("HTTPServerTests", ["HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, log, lifecycle]),
+        tests(
+            "HTTPServerTests",
+            ["HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, log, lifecycle, coreMetrics]
+        ),
         tests("PostgresTests", ["Postgres", "Runtime"]),
         tests("MongoTests", ["Mongo", "Runtime"]),
         tests("TelemetryTests", ["Telemetry", "Runtime", log, metrics]),
         tests("EngineTests", ["Engine", "Cron", "Postgres", "Runtime", "Telemetry", log]),
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
         tests("MarketplacesTests", ["Marketplaces", "Engine", "HTTPClient", "Postgres", "Runtime", log]),
-        tests("APITests", ["API", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
+        tests("APITests", ["API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
         tests("TallymanTests", ["Tallyman", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),
+        tests("CrashTests", ["Engine", "Mongo", "Postgres", "ProductSync", "Runtime", "Tallyman", log]),
         tests("ArchitectureTests", []),
     ]
 )

@@ -4,8 +4,6 @@ struct CivilDate {
     let year: Int
     let month: Int
     let day: Int
-    /// 0 is Sunday.
-    let weekday: Int
 
     init(daysSince1970 days: Int) {
         let shifted = days + 719_468
@@ -17,11 +15,19 @@ struct CivilDate {
         day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
         month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
         year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-        weekday = ((days + 4) % 7 + 7) % 7
     }
 
-    var monthLength: Int {
-        let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-        return [31, leap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1]
+    /// How many days the month has.
+    static func length(ofMonth month: Int, leap: Bool) -> Int {
+        switch month {
+        case 2: leap ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
+        }
     }
+
+    static func isLeap(_ year: Int) -> Bool { year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) }
+
+    /// 0 is Sunday.
+    static func weekday(daysSince1970 days: Int) -> Int { ((days + 4) % 7 + 7) % 7 }
 }

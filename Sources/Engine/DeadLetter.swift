@@ -1,5 +1,5 @@
 package import Postgres
-import Runtime
+package import Runtime
 import Synchronization
 
 /// A record that could not be written, set aside so that the rest may flow (INV-5).
@@ -11,13 +11,23 @@ package struct DeadLetter: Sendable, Equatable {
     package let columns: [String]
     /// Digest of the row as it was refused; equal digests are the same unmended record.
     package let fingerprint: [UInt8]?
+    /// The record itself; kept only with `DEAD_LETTER_PAYLOAD=full`, since it may hold personal data.
+    package let payload: JSONValue?
 
-    package init(key: String, reason: String, kind: String, columns: [String], fingerprint: [UInt8]?) {
+    package init(
+        key: String,
+        reason: String,
+        kind: String,
+        columns: [String],
+        fingerprint: [UInt8]?,
+        payload: JSONValue? = nil
+    ) {
         self.key = key
         self.reason = reason
         self.kind = kind
         self.columns = columns
         self.fingerprint = fingerprint
+        self.payload = payload
     }
 }
 
@@ -29,9 +39,12 @@ package final class DeadLetterSink: Sendable {
     private let job: JobName
     private let runID: RunID
     private let pool: PGPool?
+    /// Whether a record's own content is kept beside its reason.
+    package let keepsPayloads: Bool
     private let recorded = Mutex(0)
 
-    package init(job: JobName, runID: RunID, pool: PGPool?) {
+    package init(job: JobName, runID: RunID, pool: PGPool?, keepsPayloads: Bool = false) {
+        self.keepsPayloads = keepsPayloads
         self.job = job
         self.runID = runID
         self.pool = pool
@@ -64,17 +77,19 @@ package final class DeadLetterSink: Sendable {
             for letter in letters {
                 _ = try await connection.query(
                     """
-                    INSERT INTO etl.dead_letters (job, key, kind, reason, columns, fingerprint, run_id)
-                    VALUES ($1, $2, $3, $4, $5, $6, $7)
+                    INSERT INTO etl.dead_letters (job, key, kind, reason, columns, fingerprint, run_id,
+                        payload)
+                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
                     ON CONFLICT (job, key) WHERE resolved_at IS NULL DO UPDATE SET kind = excluded.kind,
                         reason = excluded.reason, columns = excluded.columns, fingerprint = excluded.fingerprint,
-                        run_id = excluded.run_id, occurrences = etl.dead_letters.occurrences + 1,
+                        run_id = excluded.run_id, payload = excluded.payload,
+                        occurrences = etl.dead_letters.occurrences + 1,
                         last_seen_at = clock_timestamp()
                     """,
                     [
                         .text(job.rawValue), .text(letter.key), .text(letter.kind), .text(letter.reason),
                         .textArray(letter.columns), letter.fingerprint.map { .bytea($0) } ?? .null,
-                        .uuid(runID.rawValue),
+                        .uuid(runID.rawValue), keepsPayloads ? letter.payload.map { .json($0.text) } ?? .null : .null,
                     ]
                 )
             }

@@ -5,6 +5,7 @@ package enum EngineMigrations {
     /// Every file of the folder, by name; a test compares the list with the folder.
     package static let files: [(name: String, bytes: [UInt8])] = [
         ("20261121000100_create_engine.sql", PackageResources._0261121000100_create_engine_sql),
+        ("20261121000150_deepen_engine.sql", PackageResources._0261121000150_deepen_engine_sql),
         ("20261121000200_create_rate_limits.sql", PackageResources._0261121000200_create_rate_limits_sql),
     ]
 

@@ -8,36 +8,41 @@ import Telemetry
 ///
 /// `run()` owns every run as a child task; nothing outlives it. `submit` wins the lease before it answers.
 package final class JobRunner: Sendable {
-    private struct Accepted: Sendable {
-        let id: RunID
-        let job: any Job
-        let options: RunOptions
-        let lease: Lease
-        let cancel: CancelSignal
+    /// Told of every run that ended here, after its end is in the ledger.
+    package typealias Ended = @Sendable (RunEnding) async -> Void
+
+    private struct Active {
         let progress: Progress
+        let cancel: CancelSignal
     }
 
     private let ledger: Ledger
     private let state: PGPool
     private let jobs: [JobName: any Job]
     private let holder: String
+    private let settings: RunSettings
     private let failpoint: Failpoint
     private let logger: Logger
-    private let accepted = BoundedChannel<Accepted>(capacity: 64)
-    private let active = Mutex<[RunID: (progress: Progress, cancel: CancelSignal)]>([:])
+    private let ended: Ended
+    private let accepted = BoundedChannel<AcceptedRun>(capacity: 64)
+    private let active = Mutex<[RunID: Active]>([:])
 
     package init(
         state: PGPool,
         jobs: [any Job],
         holder: String,
+        settings: RunSettings = RunSettings(),
         failpoint: Failpoint = .none,
-        logger: Logger
+        logger: Logger,
+        ended: @escaping Ended = { _ in }
     ) {
         self.state = state
         self.jobs = Dictionary(jobs.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         self.holder = holder
+        self.settings = settings
         self.failpoint = failpoint
         self.logger = logger
+        self.ended = ended
         ledger = Ledger(state: state)
     }
 
@@ -58,21 +63,56 @@ package final class JobRunner: Sendable {
 
     /// Wins the job's lease, opens a run in the ledger and hands it to `run()`.
     ///
-    /// Throws `RunBusy` with the running run when the lease is held; `.notFound` for an unknown job, `.requestInvalid`
-    /// for an option that the job does not know, `.migrationsMissing` before `tallyman migrate up`.
+    /// `id` lets the caller know the run before it exists. Throws `RunBusy` with the running run when the lease is
+    /// held; `.notFound` for an unknown job, `.migrationsMissing` before `tallyman migrate up`.
+    @discardableResult
     package func submit(
         _ name: JobName,
         _ options: RunOptions,
         trigger: RunTrigger,
-        requestedBy: String
+        requestedBy: String,
+        id: RunID = RunID(),
+        resuming: RunRecord? = nil
     ) async throws -> RunID {
         guard let job = jobs[name] else {
             throw TallyError(.notFound, during: "run.submit", "there is no job \"\(name)\"")
         }
-        let id = RunID()
-        let attempt: Lease.Attempt
+        guard case .won(let lease, let interrupted) = try await lease(of: name, for: id) else {
+            throw RunBusy(job: name, running: try await runningRun(of: name))
+        }
         do {
-            attempt = try await Lease.acquire("job:\(name)", run: id, holder: holder, settings: state.settings)
+            if let interrupted { try await markInterrupted(interrupted) }
+            try await ledger.insert(
+                id,
+                name,
+                options,
+                trigger: trigger,
+                requestedBy: requestedBy,
+                holder: holder,
+                resuming: resuming
+            )
+            try await ledger.move(id, to: .running, fence: options.dryRun ? nil : lease.fence)
+            let run = AcceptedRun(
+                id: id,
+                job: job,
+                options: options,
+                lease: lease,
+                cancel: CancelSignal(),
+                progress: Progress()
+            )
+            active.withLock { $0[id] = Active(progress: run.progress, cancel: run.cancel) }
+            try await accepted.send(run)
+            return id
+        } catch {
+            _ = active.withLock { $0.removeValue(forKey: id) }
+            await lease.release()
+            throw error
+        }
+    }
+
+    private func lease(of job: JobName, for run: RunID) async throws -> Lease.Attempt {
+        do {
+            return try await Lease.acquire("job:\(job)", run: run, holder: holder, settings: state.settings)
         } catch let error as TallyError where error.serverError?.sqlState == "42P01" {
             throw TallyError(
                 .migrationsMissing,
@@ -82,29 +122,52 @@ package final class JobRunner: Sendable {
                 cause: error
             )
         }
-        guard case .won(let lease, let interrupted) = attempt else {
-            if case .held(let running) = attempt { throw RunBusy(job: name, running: running) }
-            throw RunBusy(job: name, running: nil)
-        }
-        do {
-            if let interrupted { try? await ledger.move(interrupted, to: .interrupted) }
-            try await ledger.insert(id, name, options, trigger: trigger, requestedBy: requestedBy, holder: holder)
-            try await ledger.move(id, to: .running, fence: options.dryRun ? nil : lease.fence)
-            let accepted = Accepted(
-                id: id,
-                job: job,
-                options: options,
-                lease: lease,
-                cancel: CancelSignal(),
-                progress: Progress()
-            )
-            active.withLock { $0[id] = (accepted.progress, accepted.cancel) }
-            try await self.accepted.send(accepted)
-            return id
-        } catch {
+    }
+
+    private func runningRun(of job: JobName) async throws -> RunID? {
+        try await ledger.runs(job: job, state: .running, limit: 1).first?.id
+    }
+
+    private func markInterrupted(_ id: RunID) async throws {
+        // A predecessor that wrote its end but died before it gave the lease back was not interrupted.
+        guard let record = try await ledger.run(id), !record.state.isFinal else { return }
+        if record.state == .queued { try await ledger.move(id, to: .running) }
+        try await ledger.move(id, to: .interrupted)
+        logger.event(.warning, "a run was interrupted", [.runID: "\(id)", .job: record.job.rawValue])
+    }
+
+    /// Closes runs whose process died, and starts them again where their job's policy says so; how many were found.
+    ///
+    /// Whether a process lives is told by its lease: what can be won was left. A job's run is taken up again at most
+    /// `attemptsMax` times in a row, and only when the schedule or the API asked for it.
+    package func recover(resumes: (JobName) -> Bool) async throws -> Int {
+        var found = 0
+        for record in try await ledger.silent(for: .seconds(3)) where active.withLock({ $0[record.id] == nil }) {
+            guard case .won(let lease, _) = try await lease(of: record.job, for: record.id) else { continue }
+            do {
+                try await markInterrupted(record.id)
+            } catch {
+                await lease.release()
+                throw error
+            }
             await lease.release()
-            throw error
+            found += 1
+            guard resumes(record.job), record.trigger != .cli, !record.dryRun, record.attempt < settings.attemptsMax,
+                let options = try await ledger.options(of: record.id)
+            else { continue }
+            do {
+                try await submit(
+                    record.job,
+                    options,
+                    trigger: record.trigger,
+                    requestedBy: record.requestedBy,
+                    resuming: record
+                )
+            } catch is RunBusy {
+                continue
+            }
         }
+        return found
     }
 
     /// The run's record once it has ended, also when another replica runs it.
@@ -129,114 +192,57 @@ package final class JobRunner: Sendable {
     /// Progress of a run of this process.
     package func progress(_ id: RunID) -> ProgressSnapshot? { active.withLock { $0[id]?.progress.snapshot } }
 
-    // MARK: One run
+    /// Runs under way in this process.
+    package var activeRuns: [RunID] { active.withLock { Array($0.keys) } }
 
-    private func carryOut(_ run: Accepted) async {
-        let started = ContinuousClock.now
-        let context = RunContext(
-            runID: run.id,
-            job: run.job.name,
-            options: run.options,
-            fence: run.options.dryRun ? nil : run.lease.fence,
-            logger: logger,
-            progress: run.progress,
-            deadLetters: DeadLetterSink(job: run.job.name, runID: run.id, pool: run.job.targets.first),
-            failpoint: failpoint
+    private func carryOut(_ run: AcceptedRun) async {
+        let execution = RunExecution(
+            run: run,
+            ledger: ledger,
+            settings: settings,
+            failpoint: failpoint,
+            logger: logger
         )
-        let outcome = await attempt(run, context)
-        // The end of a run is written also when everything around it is being cancelled (INV-7).
-        await Uncancelled.run { await self.close(run, context, outcome) }
-        EngineMetric.finished(
-            run.job.name,
-            state: outcome.state,
-            dryRun: run.options.dryRun,
-            duration: started.duration(to: .now),
-            counts: outcome.counts
-        )
+        let outcome = await execution.carryOut()
         _ = active.withLock { $0.removeValue(forKey: run.id) }
+        let ending = RunEnding(
+            id: run.id,
+            job: run.job.name,
+            dryRun: run.options.dryRun,
+            state: outcome.state,
+            counts: outcome.counts,
+            deadLetters: outcome.deadLetters,
+            error: outcome.error
+        )
+        await ended(ending)
     }
+}
 
-    private struct Outcome: Sendable {
-        var state: RunState
-        var summary: JSONValue?
-        var error: RunError?
-        var counts: [String: Int] = [:]
-    }
+/// How a run ended, as those who are told of it see it.
+package struct RunEnding: Sendable {
+    package let id: RunID
+    package let job: JobName
+    package let dryRun: Bool
+    package let state: RunState
+    package let counts: [String: Int]
+    package let deadLetters: Int
+    package let error: RunError?
 
-    private enum Ending: Sendable {
-        case summary(RunSummary)
-        case cancelRequested
-    }
-
-    private func attempt(_ run: Accepted, _ context: RunContext) async -> Outcome {
-        do {
-            if let fence = context.fence {
-                for target in run.job.targets { try await Fence.raise(run.job.name, to: fence, in: target) }
-            }
-            try await failpoint.reach("run.started")
-            let ending = try await withThrowingTaskGroup(of: Ending?.self) { group in
-                group.addTask { .summary(try await run.job.run(context)) }
-                group.addTask {
-                    try await self.beat(run)
-                    return .cancelRequested
-                }
-                defer { group.cancelAll() }
-                return try await group.next() ?? nil
-            }
-            guard case .summary(let summary)? = ending else { return Outcome(state: .cancelled) }
-            try await failpoint.reach("run.beforeFinish")
-            return Outcome(
-                state: summary.deadLetters > 0 ? .partial : .succeeded,
-                summary: [
-                    "counts": .object(summary.counts.mapValues { .int($0) }), "details": summary.details,
-                    "proof": .string(summary.proof.rawValue), "retries": .int(context.retries),
-                ],
-                counts: summary.counts
-            )
-        } catch {
-            let ours = TallyError.wrapping(error, during: "run")
-            // Being shut down is not being cancelled by somebody: the run may go on later and has used no attempt.
-            let stopped: RunState = Task.isCancelled ? .interrupted : .cancelled
-            return Outcome(state: ours.kind == .cancelled ? stopped : .failed, error: RunError(ours))
-        }
-    }
-
-    /// Renews the lease and writes progress every second; returns when somebody asked to cancel.
-    private func beat(_ run: Accepted) async throws {
-        while true {
-            if await run.cancel.wait(for: .seconds(1)) { return }
-            try Task.checkCancellation()
-            try await run.lease.renew()
-            if try await ledger.heartbeat(run.id, run.progress.snapshot.json) != nil { return }
-        }
-    }
-
-    private func close(_ run: Accepted, _ context: RunContext, _ outcome: Outcome) async {
-        do {
-            try await ledger.move(
-                run.id,
-                to: outcome.state,
-                progress: run.progress.snapshot.json,
-                summary: outcome.summary,
-                error: outcome.error
-            )
-        } catch {
-            logger.event(
-                .error,
-                "the end of a run could not be written; its lease will mark it interrupted",
-                [.runID: "\(run.id)", .job: run.job.name.rawValue, .error: "\(error)"]
-            )
-        }
-        await run.lease.release()
-        if let error = outcome.error {
-            logger.event(
-                .error,
-                "run ended in failure",
-                [
-                    .runID: "\(run.id)", .job: run.job.name.rawValue, .state: outcome.state.rawValue,
-                    .kind: error.kind, .stage: error.stage, .error: error.summary, .remedy: error.remedy ?? "",
-                ]
-            )
-        }
+    package init(
+        id: RunID,
+        job: JobName,
+        dryRun: Bool,
+        state: RunState,
+        counts: [String: Int],
+        deadLetters: Int,
+        error: RunError?
+    ) {
+        self.id = id
+        self.job = job
+        self.dryRun = dryRun
+        self.state = state
+        self.counts = counts
+        self.deadLetters = deadLetters
+        self.error = error
     }
 }

@@ -1,28 +1,34 @@
 import Postgres
 import Runtime
 
-/// The right to run a job, held by one process among all replicas (INV-4).
+/// The right to do something once among all replicas: to run a job, to lead the schedule (INV-4).
 ///
 /// A session advisory lock tells a dead holder at once; the row's expiry, on the database's clock, tells a frozen one.
-/// Who takes over raises the fence, so that a holder who wakes up later cannot commit.
+/// Who takes over raises the fence, so that a holder who wakes up later cannot commit. A holder that loses only its
+/// connection takes the lock again as long as nobody else did.
 actor Lease {
-    static let lifetime = "15 seconds"
+    static let lifetime = Duration.seconds(15)
+    private static let lifetimeSQL = "interval '15 seconds'"
     /// First half of the advisory lock's key; the second is the hash of the lease's name.
     private static let lockSpace = 7_236_120
 
     let name: String
     let holder: String
     let fence: Int64
-    private let connection: PGConnection
+    private let settings: PGSettings
+    private var connection: PGConnection
+    private var renewedAt = ContinuousClock.now
 
-    private init(name: String, holder: String, fence: Int64, connection: PGConnection) {
+    private init(name: String, holder: String, fence: Int64, settings: PGSettings, connection: PGConnection) {
         self.name = name
         self.holder = holder
         self.fence = fence
+        self.settings = settings
         self.connection = connection
     }
 
     enum Attempt {
+        /// `interrupted`: the run of a predecessor that did not give the lease back.
         case won(Lease, interrupted: RunID?)
         case held(by: RunID?)
     }
@@ -33,13 +39,12 @@ actor Lease {
         do {
             var locked = try await lock(connection, name)
             let row = try await connection.query(
-                "SELECT run_id, expires_at < clock_timestamp(), holder FROM etl.leases WHERE name = $1",
+                "SELECT run_id, expires_at < clock_timestamp() FROM etl.leases WHERE name = $1",
                 [.text(name)]
             )
             let previous = try row.rows.first.flatMap { $0[0].isNull ? nil : RunID(rawValue: try $0[0].uuid()) }
             if !locked, try row.rows.first?[1].bool() == true {
-                // The holder's session lives but its heart does not: a freeze. Its session is ended, then the lock is
-                // free.
+                // The holder's session lives but its heart does not: a freeze. With its session ended the lock is free.
                 try await endHolder(connection, name)
                 locked = try await lock(connection, name)
             }
@@ -50,7 +55,7 @@ actor Lease {
             let won = try await connection.query(
                 """
                 INSERT INTO etl.leases (name, holder, run_id, fence, expires_at)
-                VALUES ($1, $2, $3, 1, clock_timestamp() + interval '\(lifetime)')
+                VALUES ($1, $2, $3, 1, clock_timestamp() + \(lifetimeSQL))
                 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, run_id = excluded.run_id,
                     fence = etl.leases.fence + 1, expires_at = excluded.expires_at
                 RETURNING fence
@@ -60,7 +65,8 @@ actor Lease {
             guard let fence = try won.rows.first?[0].int64() else {
                 throw TallyError(.unknown, during: "lease.acquire", "the lease row could not be written")
             }
-            return .won(Lease(name: name, holder: holder, fence: fence, connection: connection), interrupted: previous)
+            let lease = Lease(name: name, holder: holder, fence: fence, settings: settings, connection: connection)
+            return .won(lease, interrupted: previous)
         } catch {
             await connection.close()
             throw error
@@ -79,22 +85,57 @@ actor Lease {
             """
             SELECT pg_terminate_backend(pid, 5000) FROM pg_locks
             WHERE locktype = 'advisory' AND classid = \(lockSpace) AND objid = hashtext($1)::oid AND granted
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                 AND pid <> pg_backend_pid()
             """,
             [.text(name)]
         )
     }
 
-    /// Extends the lease. Throws `.leaseLost` when somebody else holds it by now.
+    /// Extends the lease. Throws `.leaseLost` when somebody else holds it by now, or when it could not be extended
+    /// for as long as it lives: from then on another may hold it.
     func renew() async throws {
+        do {
+            try await extend(connection)
+        } catch let error as TallyError where error.kind.disposition == .retry || connection.isBroken {
+            try await reconnect(after: error)
+        }
+    }
+
+    private func extend(_ connection: PGConnection) async throws {
+        let asked = ContinuousClock.now
         let renewed = try await connection.query(
-            "UPDATE etl.leases SET expires_at = clock_timestamp() + interval '\(Self.lifetime)' "
-                + "WHERE name = $1 AND fence = $2",
+            "UPDATE etl.leases SET expires_at = clock_timestamp() + \(Self.lifetimeSQL) WHERE name = $1 AND fence = $2",
             [.text(name), .int(fence)]
         )
-        guard renewed.affectedRows == 1 else {
-            throw TallyError(.leaseLost, during: "lease.renew", "another process has taken over \(name)")
+        guard renewed.affectedRows == 1 else { throw lost }
+        renewedAt = asked
+    }
+
+    private func reconnect(after error: TallyError) async throws {
+        await connection.close()
+        while ContinuousClock.now - renewedAt < Self.lifetime {
+            do {
+                let fresh = try await PGConnection.connect(settings)
+                connection = fresh
+                // The server may not have noticed yet that the old session is gone.
+                if try await Self.lock(fresh, name) { return try await extend(fresh) }
+                await fresh.close()
+            } catch let again as TallyError where again.kind.disposition == .retry {
+                await connection.close()
+            }
+            try await Task.sleep(for: .milliseconds(250))
         }
+        throw TallyError(
+            .leaseLost,
+            during: "lease.renew",
+            "the state database did not answer for \(Self.lifetime): another process may hold \(name) by now",
+            cause: error
+        )
+    }
+
+    private var lost: TallyError {
+        TallyError(.leaseLost, during: "lease.renew", "another process has taken over \(name)")
     }
 
     /// Gives the lease back; its lock goes with the session.
@@ -104,29 +145,5 @@ actor Lease {
             [.text(name), .int(fence)]
         )
         await connection.close()
-    }
-}
-
-/// Raises the fence of a job in a target: from then on a writer with a lower one cannot commit.
-enum Fence {
-    static func raise(_ job: JobName, to fence: Int64, in target: PGPool) async throws {
-        try await target.withConnection { connection in
-            let raised = try await connection.query(
-                """
-                INSERT INTO etl.fences (job, fence) VALUES ($1, $2)
-                ON CONFLICT (job) DO UPDATE SET fence = excluded.fence, touched_at = clock_timestamp()
-                    WHERE etl.fences.fence < excluded.fence
-                """,
-                [.text(job.rawValue), .int(fence)]
-            )
-            guard raised.affectedRows == 1 else {
-                throw TallyError(
-                    .leaseLost,
-                    during: "fence.raise",
-                    "the target knows a newer fence for \(job)",
-                    remedy: "The state database may have been restored from a backup; see docs/operations."
-                )
-            }
-        }
     }
 }

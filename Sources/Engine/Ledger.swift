@@ -1,4 +1,4 @@
-import Foundation
+package import Foundation
 package import Postgres
 import Runtime
 
@@ -12,7 +12,7 @@ package struct Ledger: Sendable {
 
     private static let columns = """
         id, job, trigger, requested_by, dry_run, state, fence, queued_at, started_at, finished_at, heartbeat_at,
-        progress::text, summary::text, error::text
+        progress::text, summary::text, error::text, attempt, resumed_from
         """
 
     package func run(_ id: RunID) async throws -> RunRecord? {
@@ -58,6 +58,16 @@ package struct Ledger: Sendable {
         ).first
     }
 
+    /// Runs that anything was written about after `instant`, oldest news first; at most 200.
+    package func changes(after instant: Date) async throws -> [RunRecord] {
+        try await query("WHERE heartbeat_at > $1 ORDER BY heartbeat_at LIMIT 200", [.timestamp(instant)])
+    }
+
+    /// The database's own time: replicas' clocks differ, the ledger's stamps do not.
+    package func now() async throws -> Date {
+        try await state.withConnection { try await $0.query("SELECT clock_timestamp()").rows[0][0].date() }
+    }
+
     private func query(_ tail: String, _ values: [PGValue]) async throws -> [RunRecord] {
         try await state.withConnection { connection in
             try await connection.query("SELECT \(Self.columns) FROM etl.runs \(tail)", values).rows.map(Self.record)
@@ -92,7 +102,10 @@ package struct Ledger: Sendable {
             heartbeatAt: try date(row[10]),
             progress: try json(row[11]),
             summary: try json(row[12]),
-            error: row[13].isNull ? nil : try JSONDecoder().decode(RunError.self, from: Data(try row[13].string().utf8))
+            error: row[13].isNull
+                ? nil : try JSONDecoder().decode(RunError.self, from: Data(try row[13].string().utf8)),
+            attempt: try row[14].int(),
+            resumedFrom: row[15].isNull ? nil : RunID(rawValue: try row[15].uuid())
         )
     }
 
@@ -104,17 +117,50 @@ package struct Ledger: Sendable {
         _ options: RunOptions,
         trigger: RunTrigger,
         requestedBy: String,
-        holder: String
+        holder: String,
+        resuming: RunRecord? = nil
     ) async throws {
         let text = String(decoding: try JSONEncoder().encode(options), as: UTF8.self)
         try await change(
-            "INSERT INTO etl.runs (id, job, trigger, requested_by, dry_run, options, state, holder) "
-                + "VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7)",
+            "INSERT INTO etl.runs (id, job, trigger, requested_by, dry_run, options, state, holder, attempt, "
+                + "resumed_from, heartbeat_at) "
+                + "VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9, clock_timestamp())",
             [
                 .uuid(id.rawValue), .text(job.rawValue), .text(trigger.rawValue), .text(requestedBy),
-                .bool(options.dryRun), .json(text), .text(holder),
+                .bool(options.dryRun), .json(text), .text(holder), .int(Int64((resuming?.attempt ?? 0) + 1)),
+                resuming.map { .uuid($0.id.rawValue) } ?? .null,
             ]
         )
+    }
+
+    /// A run that was due and did not run, for the record.
+    func insertSkipped(_ id: RunID, _ job: JobName, _ options: RunOptions, requestedBy: String, holder: String)
+        async throws
+    {
+        try await insert(id, job, options, trigger: .schedule, requestedBy: requestedBy, holder: holder)
+        try await move(id, to: .skipped)
+    }
+
+    /// Runs under way that nobody has written about for a while; their process may be dead.
+    func silent(for limit: Duration) async throws -> [RunRecord] {
+        try await query(
+            "WHERE state IN ('queued', 'running') "
+                + "AND heartbeat_at < clock_timestamp() - make_interval(secs => $1) ORDER BY queued_at LIMIT 100",
+            [.double(Double(limit.components.seconds))]
+        )
+    }
+
+    /// What a run was asked to do.
+    package func options(of id: RunID) async throws -> RunOptions? {
+        try await state.withConnection { connection in
+            let rows = try await connection.query(
+                "SELECT options::text FROM etl.runs WHERE id = $1",
+                [.uuid(id.rawValue)]
+            ).rows
+            return try rows.first.map {
+                try JSONDecoder().decode(RunOptions.self, from: Data(try $0[0].string().utf8))
+            }
+        }
     }
 
     /// Moves a run on; a move that the state machine does not know changes nothing and throws.

@@ -11,12 +11,14 @@ package struct ProgressSnapshot: Sendable, Equatable {
     package let total: Int?
     package let rowsPerSecond: Double
     package let etaSeconds: Double?
+    /// It waits on purpose: for a rate limit, or before it tries again.
+    package let isWaiting: Bool
 
     package var json: JSONValue {
         [
             "stage": .string(stage), "read": .int(read), "compared": .int(compared), "written": .int(written),
             "total": total.map { .int($0) } ?? .null, "rowsPerSecond": .double(rowsPerSecond.rounded()),
-            "etaSeconds": etaSeconds.map { .double($0.rounded()) } ?? .null,
+            "etaSeconds": etaSeconds.map { .double($0.rounded()) } ?? .null, "waiting": .bool(isWaiting),
         ]
     }
 }
@@ -29,19 +31,44 @@ package final class Progress: Sendable {
         var compared = 0
         var written = 0
         var total: Int?
+        var waits = 0
+        /// Rises with everything that happens.
+        var steps = 0
     }
     private let state = Mutex(State())
     private let started = ContinuousClock.now
 
     package init() {}
 
-    package func stage(_ name: String) { state.withLock { $0.stage = name } }
+    package func stage(_ name: String) {
+        state.withLock { state in
+            state.stage = name
+            state.steps += 1
+        }
+    }
+
+    /// Says that the run waits on purpose, or no longer does; such a wait is no stall.
+    package func note(waiting: Bool) {
+        state.withLock { state in
+            state.waits += waiting ? 1 : -1
+            state.steps += 1
+        }
+    }
+
+    /// Says that something went on that no count shows.
+    package func touch() { state.withLock { $0.steps += 1 } }
+
+    /// What the watchdog compares: the stage, a number that rises with all that happens, and whether it waits.
+    var mark: (stage: String, steps: Int, isWaiting: Bool) {
+        state.withLock { ($0.stage, $0.steps, $0.waits > 0) }
+    }
 
     package func add(read: Int = 0, compared: Int = 0, written: Int = 0) {
         state.withLock { state in
             state.read += read
             state.compared += compared
             state.written += written
+            state.steps += 1
         }
     }
 
@@ -63,7 +90,8 @@ package final class Progress: Sendable {
             written: now.written,
             total: now.total,
             rowsPerSecond: rate,
-            etaSeconds: rate > 0 ? left.map { Double($0) / rate } : nil
+            etaSeconds: rate > 0 ? left.map { Double($0) / rate } : nil,
+            isWaiting: now.waits > 0
         )
     }
 }

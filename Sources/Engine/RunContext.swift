@@ -17,6 +17,7 @@ package final class RunContext: Sendable {
     package let failpoint: Failpoint
     private let backoff: Backoff
     private let retriesCounted = Mutex(0)
+    private let lossesCounted = Mutex(0)
 
     package init(
         runID: RunID,
@@ -43,11 +44,16 @@ package final class RunContext: Sendable {
     /// How often something was tried again.
     package var retries: Int { retriesCounted.withLock { $0 } }
 
-    /// One fenced writing transaction: the fence statement first, then `body`, then COMMIT.
+    /// How often a writing transaction ended because its target went away.
+    ///
+    /// Batches before it were committed asynchronously: a server that crashed may have forgotten them, so a job that
+    /// does not keep its position in the same transactions must look again before it claims success.
+    package var targetLosses: Int { lossesCounted.withLock { $0 } }
+
+    /// One fenced writing transaction: the fence statement first, then `body`, then COMMIT (INV-1, INV-4).
     ///
     /// Asynchronous unless `durable`. Throws `.leaseLost` when another run has taken over. In a dry run it throws
-    /// before
-    /// anything is sent.
+    /// before anything is sent (INV-10).
     package func write<Result: Sendable>(
         on connection: PGConnection,
         durable: Bool,
@@ -56,22 +62,20 @@ package final class RunContext: Sendable {
         guard let fence else {
             throw TallyError(.permissionDenied, during: "run.write", "a dry run may not write")
         }
-        let result = try await connection.withTransaction { connection in
-            if !durable { try await connection.execute("SET LOCAL synchronous_commit = off") }
-            let held = try await connection.query(
-                "UPDATE etl.fences SET touched_at = clock_timestamp() WHERE job = $1 AND fence = $2",
-                [.text(job.rawValue), .int(fence)]
-            )
-            guard held.affectedRows == 1 else {
-                throw TallyError(.leaseLost, during: "run.write", "another run of \(job) has taken over")
+        do {
+            let result = try await connection.withTransaction { connection in
+                try await Fence.hold(job, fence, durable: durable, on: connection)
+                try await failpoint.reach("write.afterFence")
+                let result = try await body(connection)
+                try await failpoint.reach("write.beforeCommit")
+                return result
             }
-            try await failpoint.reach("write.afterFence")
-            let result = try await body(connection)
-            try await failpoint.reach("write.beforeCommit")
+            try await failpoint.reach("write.afterCommit")
             return result
+        } catch {
+            if connection.isBroken { lossesCounted.withLock { $0 += 1 } }
+            throw error
         }
-        try await failpoint.reach("write.afterCommit")
-        return result
     }
 
     /// Tries again what failed transiently, with backoff; every other error goes through at once.
@@ -89,6 +93,7 @@ package final class RunContext: Sendable {
                 guard let ours = error as? TallyError, ours.kind.disposition == .retry,
                     let delay = backoff.delay(attempt: attempt, using: &random)
                 else { throw error }
+                let wait = max(delay, ours.retryAfter ?? .zero)
                 attempt += 1
                 retriesCounted.withLock { $0 += 1 }
                 logger.event(
@@ -96,7 +101,9 @@ package final class RunContext: Sendable {
                     "tried again after a transient failure",
                     [.stage: "\(stage)", .kind: ours.kind.rawValue, .attempt: "\(attempt)", .runID: "\(runID)"]
                 )
-                try await Task.sleep(for: delay)
+                progress.note(waiting: true)
+                defer { progress.note(waiting: false) }
+                try await Task.sleep(for: wait)
             }
         }
     }

@@ -145,6 +145,9 @@ package struct RunRecord: Sendable {
     package let progress: JSONValue?
     package let summary: JSONValue?
     package let error: RunError?
+    /// 1, and one more each time it was taken up again after a process died.
+    package let attempt: Int
+    package let resumedFrom: RunID?
 
     package init(
         id: RunID,
@@ -160,7 +163,9 @@ package struct RunRecord: Sendable {
         heartbeatAt: Date? = nil,
         progress: JSONValue? = nil,
         summary: JSONValue? = nil,
-        error: RunError? = nil
+        error: RunError? = nil,
+        attempt: Int = 1,
+        resumedFrom: RunID? = nil
     ) {
         self.id = id
         self.job = job
@@ -176,6 +181,8 @@ package struct RunRecord: Sendable {
         self.progress = progress
         self.summary = summary
         self.error = error
+        self.attempt = attempt
+        self.resumedFrom = resumedFrom
     }
 }
 

@@ -1,4 +1,4 @@
-package import Cron
+import Cron
 package import Foundation
 package import Logging
 package import Postgres
@@ -6,63 +6,62 @@ import Runtime
 import Synchronization
 import Telemetry
 
-/// When a job is due.
-package struct ScheduleDefinition: Sendable {
-    package let job: JobName
-    package let expression: CronExpression
-    package let timeZone: TimeZone
-
-    package init(job: JobName, expression: CronExpression, timeZone: TimeZone) {
-        self.job = job
-        self.expression = expression
-        self.timeZone = timeZone
-    }
-}
-
 package struct ScheduleStatus: Sendable {
-    package let job: JobName
-    package let expression: String
-    package let timeZone: String
+    package let definition: ScheduleDefinition
     package let nextFires: [Date]
     package let lastFire: Date?
+    /// Nil until somebody pauses it; then who did, or who resumed it.
+    package let switched: SwitchRecord?
 
-    package init(job: JobName, expression: String, timeZone: String, nextFires: [Date], lastFire: Date?) {
-        self.job = job
-        self.expression = expression
-        self.timeZone = timeZone
+    package init(definition: ScheduleDefinition, nextFires: [Date], lastFire: Date?, switched: SwitchRecord? = nil) {
+        self.definition = definition
         self.nextFires = nextFires
         self.lastFire = lastFire
+        self.switched = switched
     }
+
+    package var isPaused: Bool { switched?.isOn == false }
 }
 
 package struct SchedulerStatus: Sendable {
     package let enabled: Bool
+    package let switched: SwitchRecord?
     package let isLeader: Bool
     package let leader: String?
     package let schedules: [ScheduleStatus]
 
-    package init(enabled: Bool, isLeader: Bool, leader: String?, schedules: [ScheduleStatus]) {
+    package init(
+        enabled: Bool,
+        switched: SwitchRecord? = nil,
+        isLeader: Bool,
+        leader: String?,
+        schedules: [ScheduleStatus]
+    ) {
         self.enabled = enabled
+        self.switched = switched
         self.isLeader = isLeader
         self.leader = leader
         self.schedules = schedules
     }
 }
 
-/// Fires jobs by cron on the one replica that holds the scheduler's lease.
+/// Fires jobs by cron on the one replica that holds the scheduler's lease, and looks after runs left by the dead.
 ///
-/// A fire is a row (job, instant) written before its run begins, so it happens once whoever leads. What was missed
-/// within the last 24 hours is made up by one run.
+/// A fire is a row (job, instant) with the id of its run, written before the run begins: whoever leads next knows from
+/// the ledger whether it began. So a fire happens once, and none is lost over restarts.
 package final class Scheduler: Sendable {
-    private static let misfireWindow = 86_400.0
-
-    private let state: PGPool
+    private let store: ScheduleStore
+    private let ledger: Ledger
     private let runner: JobRunner
-    package let schedules: [ScheduleDefinition]
+    private let definitions: Mutex<[ScheduleDefinition]>
     private let enabledAtStart: Bool
     private let holder: String
+    private let clock: EngineClock
     private let logger: Logger
+    private let settings: PGSettings
     private let leads = Mutex(false)
+    /// Called about once a minute while leading, for what must be done by one replica only.
+    private let chores: @Sendable () async throws -> Void
 
     package init(
         state: PGPool,
@@ -70,15 +69,26 @@ package final class Scheduler: Sendable {
         schedules: [ScheduleDefinition],
         enabledAtStart: Bool,
         holder: String,
-        logger: Logger
+        clock: EngineClock = .system,
+        logger: Logger,
+        chores: @escaping @Sendable () async throws -> Void = {}
     ) {
-        self.state = state
+        store = ScheduleStore(state: state)
+        ledger = Ledger(state: state)
+        settings = state.settings
         self.runner = runner
-        self.schedules = schedules
+        definitions = Mutex(schedules)
         self.enabledAtStart = enabledAtStart
         self.holder = holder
+        self.clock = clock
         self.logger = logger
+        self.chores = chores
     }
+
+    package var schedules: [ScheduleDefinition] { definitions.withLock { $0 } }
+
+    /// Takes other schedules from the next second on; all or nothing is the caller's part.
+    package func replace(_ schedules: [ScheduleDefinition]) { definitions.withLock { $0 = schedules } }
 
     /// Leads when it can, fires what is due, until cancelled. A lost database is tried again, never fatal.
     package func run() async throws {
@@ -94,160 +104,181 @@ package final class Scheduler: Sendable {
                     [.error: "\(TallyError.wrapping(error, during: "scheduler"))"]
                 )
             }
-            do { try await Task.sleep(for: .seconds(3)) } catch { return }
+            do { try await clock.sleep(.seconds(2)) } catch { return }
         }
     }
 
     private func leadOnce() async throws {
-        let attempt = try await Lease.acquire("scheduler", run: RunID(), holder: holder, settings: state.settings)
+        let attempt = try await Lease.acquire("scheduler", run: RunID(), holder: holder, settings: settings)
         guard case .won(let lease, _) = attempt else { return }
         leads.withLock { $0 = true }
+        SchedulerMetric.leads(true)
         logger.event(.notice, "leading the schedule", [.holder: holder, .fence: "\(lease.fence)"])
         let result: (any Error)?
         do {
-            try await remember(defaultEnabled: enabledAtStart)
+            try await store.remember(defaultEnabled: enabledAtStart)
+            var seconds = 0
             while true {
                 try await lease.renew()
-                try await fireDue()
-                try await Task.sleep(for: .seconds(1))
+                try await tick(seconds)
+                seconds += 1
+                try await clock.sleep(.seconds(1))
             }
         } catch {
             result = error
         }
         leads.withLock { $0 = false }
+        SchedulerMetric.leads(false)
         await Uncancelled.run { await lease.release() }
         if let result { throw result }
     }
 
-    private func fireDue() async throws {
-        guard try await isEnabled() else { return }
-        let now = Date()
+    /// What a leader does each second.
+    func tick(_ seconds: Int) async throws {
+        let schedules = schedules
+        if seconds % 5 == 0 {
+            let resumes = Set(schedules.filter(\.resumes).map(\.job))
+            _ = try await runner.recover { resumes.contains($0) }
+        }
+        if seconds % 60 == 0 { try await chores() }
+        try await startOpen(schedules)
+        guard try await store.enabled()?.isOn ?? enabledAtStart else { return }
+        try await fireDue(schedules)
+    }
+
+    // MARK: Fires
+
+    private func fireDue(_ schedules: [ScheduleDefinition]) async throws {
+        let now = clock.now()
+        let last = try await store.lastFires()
+        let pauses = try await store.pauses()
         for schedule in schedules {
-            let last = try await lastFire(schedule.job)
-            // A schedule that never fired begins now; it has missed nothing.
-            guard let last else {
-                try await record(
-                    schedule.job,
-                    schedule.expression.previous(before: now, in: schedule.timeZone) ?? now,
-                    run: nil
-                )
+            guard let last = last[schedule.job] else {
+                // A schedule that never fired begins now; it has missed nothing.
+                _ = try await store.record(schedule.job, now, run: RunID(), .baseline)
                 continue
             }
-            let from = max(last, now.addingTimeInterval(-Self.misfireWindow))
-            guard let due = latestFire(schedule, after: from, notAfter: now) else { continue }
-            guard try await record(schedule.job, due, run: nil) else { continue }
-            await submit(schedule.job, due)
+            for instant in schedule.due(after: last, at: now) {
+                let isPaused = pauses[schedule.job]?.isOn == false
+                let fire = StoredFire(job: schedule.job, instant: instant, runID: RunID(), outcome: .due)
+                // What falls due while paused is on record, so that resuming makes nothing up.
+                let outcome: FireOutcome = isPaused ? .skipped : .due
+                guard try await store.record(fire.job, fire.instant, run: fire.runID, outcome) else { continue }
+                if !isPaused { try await start(fire, schedule) }
+            }
         }
     }
 
-    private func latestFire(_ schedule: ScheduleDefinition, after start: Date, notAfter now: Date) -> Date? {
-        guard let first = schedule.expression.next(after: start, in: schedule.timeZone), first <= now else {
-            return nil
+    /// Takes up fires that are on record without a run.
+    private func startOpen(_ schedules: [ScheduleDefinition]) async throws {
+        for fire in try await store.open() {
+            if try await ledger.run(fire.runID) != nil {
+                try await store.settle(fire, as: .started)
+            } else if let schedule = schedules.first(where: { $0.job == fire.job }),
+                clock.now().timeIntervalSince(fire.instant) < schedule.misfireWindow
+            {
+                try await start(fire, schedule)
+            } else {
+                try await store.settle(fire, as: .skipped)
+            }
         }
-        return max(first, schedule.expression.previous(before: now, in: schedule.timeZone) ?? first)
     }
 
-    private func submit(_ job: JobName, _ due: Date) async {
+    private func start(_ fire: StoredFire, _ schedule: ScheduleDefinition) async throws {
         do {
-            _ = try await runner.submit(job, RunOptions(), trigger: .schedule, requestedBy: "scheduler")
-        } catch let busy as RunBusy {
-            logger.event(
-                .info,
-                "a fire was skipped: the job still runs",
-                [.job: job.rawValue, .runID: busy.running.map { "\($0)" } ?? ""]
+            try await runner.submit(
+                fire.job,
+                schedule.options,
+                trigger: .schedule,
+                requestedBy: "scheduler",
+                id: fire.runID
             )
+            try await store.settle(fire, as: .started)
+        } catch let busy as RunBusy {
+            try await overlap(fire, schedule, running: busy.running)
         } catch {
+            let ours = TallyError.wrapping(error, during: "scheduler")
+            if ours.kind == .cancelled { throw error }
+            // It stays open: the next second tries again, as long as the misfire window lasts.
             logger.event(
                 .error,
                 "a fire could not start its run",
-                [.job: job.rawValue, .error: "\(TallyError.wrapping(error, during: "scheduler"))"]
+                [.job: fire.job.rawValue, .error: "\(ours)"]
             )
         }
     }
 
-    // MARK: State
-
-    @discardableResult
-    private func record(_ job: JobName, _ instant: Date, run: RunID?) async throws -> Bool {
-        try await state.withConnection { connection in
-            try await connection.query(
-                "INSERT INTO etl.fires (job, instant) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-                [.text(job.rawValue), .timestamp(instant)]
-            ).affectedRows == 1
+    private func overlap(_ fire: StoredFire, _ schedule: ScheduleDefinition, running: RunID?) async throws {
+        if fire.outcome == .waiting { return }
+        if schedule.overlap == .queue {
+            let waits = try await store.open().contains { $0.job == fire.job && $0.outcome == .waiting }
+            if !waits { return try await store.settle(fire, as: .waiting) }
         }
+        try await store.settle(fire, as: .skipped)
+        try await ledger.insertSkipped(
+            fire.runID,
+            fire.job,
+            schedule.options,
+            requestedBy: "scheduler",
+            holder: holder
+        )
+        logger.event(
+            .info,
+            "a fire was skipped: the job still runs",
+            [.job: fire.job.rawValue, .runID: running.map { "\($0)" } ?? ""]
+        )
     }
 
-    private func lastFire(_ job: JobName) async throws -> Date? {
-        try await state.withConnection { connection in
-            let row = try await connection.query(
-                "SELECT max(instant) FROM etl.fires WHERE job = $1",
-                [.text(job.rawValue)]
-            ).rows.first
-            return try row.flatMap { $0[0].isNull ? nil : try $0[0].date() }
-        }
-    }
-
-    private func isEnabled() async throws -> Bool {
-        try await state.withConnection { connection in
-            try await connection.query("SELECT enabled FROM etl.scheduler").rows.first?[0].bool() ?? enabledAtStart
-        }
-    }
-
-    /// The setting counts until an operator decides otherwise; that decision survives restarts.
-    private func remember(defaultEnabled: Bool) async throws {
-        _ = try await state.withConnection { connection in
-            try await connection.query(
-                "INSERT INTO etl.scheduler (enabled, changed_by) VALUES ($1, 'settings') ON CONFLICT (id) DO UPDATE "
-                    + "SET enabled = excluded.enabled WHERE etl.scheduler.changed_by = 'settings'",
-                [.bool(defaultEnabled)]
-            )
-        }
-    }
-
-    private func set(_ enabled: Bool, by: String) async throws {
-        _ = try await state.withConnection { connection in
-            try await connection.query(
-                "INSERT INTO etl.scheduler (enabled, changed_by) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET "
-                    + "enabled = excluded.enabled, changed_by = excluded.changed_by, changed_at = clock_timestamp()",
-                [.bool(enabled), .text(by)]
-            )
-        }
-    }
+    // MARK: Operators
 
     /// Turns the schedule on for all replicas, over restarts.
-    package func start(by: String) async throws { try await set(true, by: by) }
+    package func start(by: String) async throws { try await store.set(enabled: true, by: by) }
 
     /// Turns the schedule off for all replicas, over restarts.
-    package func stop(by: String) async throws { try await set(false, by: by) }
+    package func stop(by: String) async throws { try await store.set(enabled: false, by: by) }
+
+    /// Pauses one job's schedule for all replicas, over restarts. Throws `.notFound` for a job without a schedule.
+    package func pause(_ job: JobName, by: String) async throws { try await set(paused: true, job, by: by) }
+
+    package func resume(_ job: JobName, by: String) async throws { try await set(paused: false, job, by: by) }
+
+    private func set(paused: Bool, _ job: JobName, by: String) async throws {
+        _ = try schedule(of: job)
+        try await store.set(paused: paused, job: job, by: by)
+    }
+
+    /// The schedule of a job. Throws `.notFound` when it has none.
+    package func schedule(of job: JobName) throws -> ScheduleDefinition {
+        guard let schedule = schedules.first(where: { $0.job == job }) else {
+            throw TallyError(.notFound, during: "schedule.find", "\(job) has no schedule")
+        }
+        return schedule
+    }
 
     package func status() async throws -> SchedulerStatus {
-        let leader = try await state.withConnection { connection in
-            try await connection.query(
-                "SELECT holder FROM etl.leases WHERE name = 'scheduler' AND expires_at > clock_timestamp()"
-            ).rows.first?[0].string()
-        }
-        var statuses: [ScheduleStatus] = []
-        for schedule in schedules {
+        let last = try await store.lastFires()
+        let pauses = try await store.pauses()
+        let enabled = try await store.enabled()
+        let now = clock.now()
+        let statuses = schedules.map { schedule in
             var fires: [Date] = []
-            var at = Date()
+            var at = now
             while fires.count < 5, let next = schedule.expression.next(after: at, in: schedule.timeZone) {
                 fires.append(next)
                 at = next
             }
-            statuses.append(
-                ScheduleStatus(
-                    job: schedule.job,
-                    expression: schedule.expression.text,
-                    timeZone: schedule.timeZone.identifier,
-                    nextFires: fires,
-                    lastFire: try await lastFire(schedule.job)
-                )
+            return ScheduleStatus(
+                definition: schedule,
+                nextFires: fires,
+                lastFire: last[schedule.job],
+                switched: pauses[schedule.job]
             )
         }
         return SchedulerStatus(
-            enabled: try await isEnabled(),
+            enabled: enabled?.isOn ?? enabledAtStart,
+            switched: enabled,
             isLeader: leads.withLock { $0 },
-            leader: leader,
+            leader: try await store.leader(),
             schedules: statuses
         )
     }

@@ -1,8 +1,17 @@
-/// The port between connection and transport; tests put a pipe in its place.
+/// The port between connection and transport; tests may put a pipe in its place.
 package protocol ByteStream: Sendable {
-    /// The next bytes, at most 64 KiB; empty at the peer's end. Throws when nothing came within `limit`.
+    /// The next bytes, at most 64 KiB; empty at the peer's end or after `hangUp`.
+    ///
+    /// Throws `.deadlineExceeded` when nothing came within `limit`, `.cancelled` when the peer is gone.
     func read(within limit: Duration) async throws -> [UInt8]
-    /// Writes all, or throws when the peer does not take them within `limit`.
+    /// Writes all. Throws `.deadlineExceeded` when the peer takes nothing for `limit`, `.cancelled` when it is gone.
     func write(_ bytes: [UInt8], within limit: Duration) async throws
+    /// Tells the peer that nothing more is written; reading goes on.
+    func finishWriting()
+    /// Ends reading, also one that waits. May be called from anywhere.
+    func hangUp()
+    /// Ends reading and writing, also what waits. May be called from anywhere.
+    func abort()
+    /// The peer's address without its port.
     var peer: String { get }
 }

@@ -1,136 +1,232 @@
 import Foundation
 import HTTPTypes
 import HTTPWire
+import Logging
 import Runtime
-import Synchronization
+import Telemetry
+
+/// What a connection asks of, and tells to, the server it belongs to.
+struct ConnectionHooks: Sendable {
+    let isDraining: @Sendable () -> Bool
+    let isEvicted: @Sendable () -> Bool
+    let enter: @Sendable (ConnectionPhase) -> Void
+}
 
 /// One connection's life: head, body, answer, and again while the client keeps it open.
-struct Connection<Stream: ByteStream> {
+///
+/// Whatever is refused is answered, the answer says `Connection: close`, and what the client still sends is read for a
+/// moment, since unread bytes would make the kernel take the answer back.
+struct Connection<Stream: ByteStream>: Sendable {
     let stream: Stream
     let router: Router
     let configuration: HTTPServerConfiguration
-    let isDraining: @Sendable () -> Bool
-    let setIdle: @Sendable (Bool) -> Void
+    let hooks: ConnectionHooks
+    let metric: HTTPMetric
+    let logger: Logger
 
-    func run() async {
+    /// What one request leaves to the next.
+    struct Progress {
+        /// Bytes read and not used yet.
         var rest: [UInt8] = []
-        for served in 0..<configuration.requestsPerConnectionMax {
-            do {
-                let last = served + 1 == configuration.requestsPerConnectionMax
-                guard let left = try await serve(rest, isFirst: served == 0, isLast: last) else { return }
-                rest = left
-            } catch let failure as HTTPFailure {
-                var response = router.errorResponse(failure)
-                response.headers[.connection] = "close"
-                try? await send(response, to: .get)
-                return
-            } catch {
-                return
-            }
-        }
+        var served = 0
+        /// Heads in a row that were there without waiting.
+        var pipelined = 0
     }
 
-    /// One request; the bytes that followed it, or nil when the connection ends.
-    private func serve(_ rest: [UInt8], isFirst: Bool, isLast: Bool) async throws -> [UInt8]? {
-        guard let (head, afterHead) = try await readHead(rest, isFirst: isFirst) else { return nil }
-        let (body, left) = try await readBody(head, afterHead)
-        let request = ServerRequest(
+    /// The client ended the connection, or nothing more can be said to it.
+    struct Ended: Error {}
+
+    func run() async {
+        var progress = Progress()
+        do {
+            while try await serve(&progress) {}
+        } catch let failure as HTTPFailure {
+            guard await refuse(failure) else { return }
+        } catch {
+            return
+        }
+        await linger()
+    }
+
+    /// One request; false when its answer was the last.
+    private func serve(_ progress: inout Progress) async throws -> Bool {
+        let head = try await readHead(&progress)
+        progress.served += 1
+        let match = head.target.isServerWide ? nil : router.match(head.method, head.path)
+        var request = ServerRequest(
             method: head.method,
             path: head.path,
             query: head.query,
             headers: head.fields,
-            body: body,
+            body: [],
             remoteAddress: stream.peer,
             id: UUID().uuidString.lowercased(),
             host: head.host
         )
-        var response = await router.respond(to: request)
-        let keeps = head.keepsAlive && !isLast && !isDraining()
-        if !keeps { response.headers[.connection] = "close" }
-        if keeps, !head.isVersion11 { response.headers[.connection] = "keep-alive" }
-        try await send(response, to: head.method)
-        return keeps ? left : nil
+        request.isServerWide = head.target.isServerWide
+        // Without a route the body would be for nobody; a client that asks first need not send it.
+        let isBodyWanted = match != nil || !head.expectsContinue
+        if isBodyWanted { request.body = try await readBody(head, match?.options.bodyMax, &progress) }
+        let start = ContinuousClock.now
+        hooks.enter(.handling)
+        let response = try await respond(to: request, head, match)
+        metric.answered(head.method, route: match?.pattern, status: response.status.code)
+        metric.took(ContinuousClock.now - start, route: match?.pattern)
+        let keeps =
+            head.keepsAlive && (isBodyWanted || head.framing == .none) && !hooks.isDraining()
+            && progress.served < configuration.requestsPerConnectionMax
+            && progress.pipelined < configuration.pipelinedMax
+        return try await send(response, to: head, keeps: keeps, &progress)
     }
 
-    private func readHead(_ rest: [UInt8], isFirst: Bool) async throws -> (RequestHead, [UInt8])? {
+    /// Throws `Ended` when there is no further request.
+    private func readHead(_ progress: inout Progress) async throws -> RequestHead {
         var parser = RequestHeadParser(limits: configuration.limits)
-        var bytes = rest
-        let start = ContinuousClock.now
-        setIdle(bytes.isEmpty)
-        defer { setIdle(false) }
+        var bytes = progress.rest
+        progress.rest = []
+        var waited = false
+        var isIdle = progress.served > 0 && bytes.isEmpty
+        var end = ContinuousClock.now + (isIdle ? configuration.idleTimeout : configuration.headTimeout)
+        hooks.enter(isIdle ? .idle : .receiving)
         while true {
-            if !bytes.isEmpty, case .head(let head, let left) = try parser.feed(bytes) { return (head, left) }
-            if isDraining(), parser.isEmpty { return nil }
-            let idles = parser.isEmpty && !isFirst
-            let limit = idles ? configuration.idleTimeout : configuration.headTimeout - start.duration(to: .now)
+            if case .head(let head, let rest) = try parser.feed(bytes) {
+                progress.rest = rest
+                progress.pipelined = waited ? 1 : progress.pipelined + 1
+                return head
+            }
+            if hooks.isDraining(), parser.isEmpty { throw Ended() }
+            waited = true
             do {
-                bytes = try await stream.read(within: max(.zero, limit))
-            } catch let error as TallyError where error.kind == .deadlineExceeded && !parser.isEmpty {
+                bytes = try await stream.read(within: ContinuousClock.now.duration(to: end))
+            } catch let error as TallyError where error.kind == .deadlineExceeded {
+                if parser.isEmpty { throw Ended() }
                 throw HTTPFailure(408, "the request head did not arrive in time")
             }
-            guard !bytes.isEmpty else {
-                if parser.isEmpty { return nil }
-                throw HTTPFailure(400, "the request ended inside its head")
+            if bytes.isEmpty || hooks.isEvicted() {
+                if parser.isEmpty { throw Ended() }
+                throw endedEarly("head")
             }
-            setIdle(false)
+            if isIdle {
+                isIdle = false
+                end = ContinuousClock.now + configuration.headTimeout
+                hooks.enter(.receiving)
+            }
         }
     }
 
-    private func readBody(_ head: RequestHead, _ already: [UInt8]) async throws -> ([UInt8], [UInt8]) {
-        if head.framing == .none { return ([], already) }
-        if head.expectsContinue, already.isEmpty {
+    private func endedEarly(_ part: String) -> HTTPFailure {
+        hooks.isEvicted()
+            ? HTTPFailure(408, "the request took too long while others waited")
+            : HTTPFailure(400, "the request ended inside its \(part)")
+    }
+
+    private func readBody(_ head: RequestHead, _ routeMax: Int?, _ progress: inout Progress) async throws -> [UInt8] {
+        let bodyMax = min(routeMax ?? .max, configuration.limits.bodyBytes)
+        if case .length(let length) = head.framing, length > bodyMax { throw HTTPFailure.bodyTooLarge(bodyMax) }
+        if head.framing == .none || head.framing == .length(0) { return [] }
+        hooks.enter(.receiving)
+        if head.expectsContinue, progress.rest.isEmpty {
             try await stream.write(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8), within: configuration.writeTimeout)
         }
         let end = ContinuousClock.now + configuration.bodyTimeout
-        func more() async throws -> [UInt8] {
-            let bytes: [UInt8]
-            do {
-                bytes = try await stream.read(within: max(.zero, ContinuousClock.now.duration(to: end)))
-            } catch let error as TallyError where error.kind == .deadlineExceeded {
-                throw HTTPFailure(408, "the body did not arrive in time")
-            }
-            guard !bytes.isEmpty else { throw HTTPFailure(400, "the request ended inside its body") }
-            return bytes
-        }
         if case .length(let length) = head.framing {
-            var body = already
-            while body.count < length { body += try await more() }
-            return (Array(body[..<length]), Array(body[length...]))
+            var body = progress.rest
+            while body.count < length { body += try await moreBody(until: end) }
+            progress.rest = Array(body[length...])
+            body.removeLast(body.count - length)
+            return body
         }
-        var decoder = ChunkedDecoder(bodyMax: configuration.limits.bodyBytes)
-        var bytes = already
+        var decoder = ChunkedDecoder(limits: configuration.limits, bodyMax: bodyMax)
+        var bytes = progress.rest
         while true {
-            if let left = try decoder.feed(bytes) { return (decoder.body, left) }
-            bytes = try await more()
+            if let rest = try decoder.feed(bytes) {
+                progress.rest = rest
+                return decoder.body
+            }
+            bytes = try await moreBody(until: end)
         }
     }
 
-    private func send(_ response: ServerResponse, to method: HTTPRequest.Method) async throws {
-        guard case .bytes(let body) = response.body else { return }
-        var headers = response.headers
-        let bare = response.status.code == 204 || response.status.code == 304
-        if !bare { headers[.contentLength] = String(body.count) }
-        headers[.date] = HTTPDate.now()
-        var bytes = ResponseHead.bytes(response.status, headers)
-        if method != .head, !bare { bytes += body }
-        try await stream.write(bytes, within: configuration.writeTimeout)
+    private func moreBody(until end: ContinuousClock.Instant) async throws -> [UInt8] {
+        do {
+            let bytes = try await stream.read(within: ContinuousClock.now.duration(to: end))
+            guard !bytes.isEmpty, !hooks.isEvicted() else { throw endedEarly("body") }
+            return bytes
+        } catch let error as TallyError where error.kind == .deadlineExceeded {
+            throw HTTPFailure(408, "the body did not arrive in time")
+        }
     }
-}
 
-/// IMF-fixdate (RFC 9110 §5.6.7).
-enum HTTPDate {
-    static func now() -> String {
-        let style = Date.VerbatimFormatStyle(
-            format:
-                """
-                \(weekday: .abbreviated), \(day: .twoDigits) \(month: .abbreviated) \(year: .defaultDigits) \
-                \(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased)):\(minute: .twoDigits)\
-                :\(second: .twoDigits) GMT
-                """,
-            locale: Locale(identifier: "en_US_POSIX"),
-            timeZone: .gmt,
-            calendar: Calendar(identifier: .gregorian)
+    /// The handler's answer. One that is late is answered for with 503 at once and then cancelled; the connection
+    /// stays counted until it has ended, and `Ended` is thrown.
+    private func respond(
+        to request: ServerRequest,
+        _ head: RequestHead,
+        _ match: Router.Match?
+    ) async throws -> ServerResponse {
+        if match?.options.longRunning == true { return await router.respond(to: request) }
+        return try await withThrowingTaskGroup(of: ServerResponse?.self) { group in
+            group.addTask { await router.respond(to: request) }
+            group.addTask {
+                // When the connection is cancelled instead, the handler is too, and its answer is awaited.
+                if await TransportQueues.pause(configuration.handlerTimeout) { return nil }
+                throw CancellationError()
+            }
+            while let result = await group.nextResult() {
+                switch result {
+                case .success(let response?):
+                    group.cancelAll()
+                    return response
+                case .success(nil):
+                    _ = await refuse(
+                        HTTPFailure(503, "the handler took too long"),
+                        method: head.method,
+                        route: match?.pattern
+                    )
+                    stream.finishWriting()
+                    group.cancelAll()
+                    throw Ended()
+                case .failure: continue
+                }
+            }
+            throw Ended()
+        }
+    }
+
+    /// Answers what no handler will see; false when the client cannot be told.
+    private func refuse(_ failure: HTTPFailure, method: HTTPRequest.Method? = nil, route: String? = nil) async -> Bool {
+        metric.answered(method, route: route, status: failure.status)
+        logger.event(
+            .info,
+            "request refused",
+            [.status: "\(failure.status)", .route: route ?? "none", .reason: failure.reason]
         )
-        return Date().formatted(style)
+        var response = router.errorResponse(failure)
+        response.headers[.connection] = "close"
+        do {
+            hooks.enter(.sending)
+            try await stream.write(AnswerBytes.whole(response, isBodyless: method == .head), within: writeLimit)
+            return true
+        } catch {
+            logger.event(.debug, "the client left before it was answered", [.status: "\(failure.status)"])
+            return false
+        }
+    }
+
+    /// Who is closed to make room gets no time to take its answer.
+    private var writeLimit: Duration { hooks.isEvicted() ? .zero : configuration.writeTimeout }
+
+    /// Lets the client read the last answer: ends our side, then throws away what it still sends, for a bounded time
+    /// and number of bytes.
+    private func linger() async {
+        stream.finishWriting()
+        hooks.enter(.receiving)
+        let end = ContinuousClock.now + configuration.lingerTimeout
+        var thrownAway = 0
+        while thrownAway < 16 << 20, !hooks.isEvicted() {
+            let left = ContinuousClock.now.duration(to: end)
+            guard left > .zero, let bytes = try? await stream.read(within: left), !bytes.isEmpty else { return }
+            thrownAway += bytes.count
+        }
     }
 }

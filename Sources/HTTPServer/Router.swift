@@ -9,10 +9,21 @@ package struct RouteOptions: Sendable {
     package let longRunning: Bool
     /// Bytes; nil means the server's limit.
     package let bodyMax: Int?
+    /// Media types a body may have; nil leaves it to the handler.
+    package let consumes: [String]?
+    /// The media type answered, which `Accept` must admit; nil leaves it to the handler.
+    package let produces: String?
 
-    package init(longRunning: Bool = false, bodyMax: Int? = nil) {
+    package init(
+        longRunning: Bool = false,
+        bodyMax: Int? = nil,
+        consumes: [String]? = nil,
+        produces: String? = nil
+    ) {
         self.longRunning = longRunning
         self.bodyMax = bodyMax
+        self.consumes = consumes
+        self.produces = produces
     }
 }
 
@@ -22,18 +33,37 @@ package struct Router: Sendable {
     package typealias Next = @Sendable (ServerRequest) async throws -> ServerResponse
     package typealias Middleware = @Sendable (ServerRequest, String?, Next) async throws -> ServerResponse
 
+    /// The route a request takes: what is known before its body is read.
+    package struct Match: Sendable {
+        package let pattern: String
+        package let options: RouteOptions
+    }
+
     private struct Route {
         let method: HTTPRequest.Method
         let pattern: String
-        let segments: [String]
+        let segments: [Segment]
         let options: RouteOptions
         let handler: Handler
+    }
+
+    private enum Segment {
+        case literal(String)
+        case parameter(String)
+
+        init(_ text: Substring) {
+            let isParameter = text.hasPrefix("{") && text.hasSuffix("}")
+            self = isParameter ? .parameter(String(text.dropFirst().dropLast())) : .literal(String(text))
+        }
     }
 
     private var routes: [Route] = []
     package var middleware: [Middleware] = []
     package var errorResponse: @Sendable (HTTPFailure) -> ServerResponse = { failure in
-        ServerResponse(status: .init(code: failure.status), body: .bytes(Array(failure.reason.utf8)))
+        var headers = HTTPFields()
+        if !failure.allow.isEmpty { headers[.allow] = failure.allow.joined(separator: ", ") }
+        let body = failure.status == 204 ? [] : Array(failure.reason.utf8)
+        return ServerResponse(status: .init(code: failure.status), headers: headers, body: .bytes(body))
     }
 
     package init() {}
@@ -44,23 +74,30 @@ package struct Router: Sendable {
         options: RouteOptions = RouteOptions(),
         handler: @escaping Handler
     ) {
-        let segments = pattern.split(separator: "/").map(String.init)
+        let segments = pattern.split(separator: "/").map(Segment.init)
         routes.append(Route(method: method, pattern: pattern, segments: segments, options: options, handler: handler))
     }
 
     /// Every route as (method, pattern).
     package var table: [(HTTPRequest.Method, String)] { routes.map { ($0.method, $0.pattern) } }
 
+    /// The route for a method and path, if there is one.
+    package func match(_ method: HTTPRequest.Method, _ path: [String]) -> Match? {
+        route(method, path).map { Match(pattern: $0.pattern, options: $0.options) }
+    }
+
+    private func route(_ method: HTTPRequest.Method, _ path: [String]) -> Route? {
+        let wanted = method == .head ? HTTPRequest.Method.get : method
+        return routes.first { $0.method == wanted && Self.matches($0.segments, path) }
+    }
+
     /// Answers a request; never throws: what a handler throws past the middleware is a 500.
     package func respond(to request: ServerRequest) async -> ServerResponse {
-        let matching = routes.filter { Self.match($0.segments, request.path) != nil }
-        let wanted = request.method == .head ? HTTPRequest.Method.get : request.method
-        let route = matching.first { $0.method == wanted }
-        var next: Next = { [errorResponse] request in
-            if let route, let parameters = Self.match(route.segments, request.path) {
-                return try await route.handler(request, parameters)
-            }
-            return errorResponse(Self.failure(request, matching.map(\.method)))
+        let route = request.isServerWide ? nil : route(request.method, request.path)
+        var next: Next = { [errorResponse, routes] request in
+            guard let route else { return errorResponse(Self.failure(request, routes)) }
+            if let refusal = Self.refusal(request, route.options) { return errorResponse(refusal) }
+            return try await route.handler(request, Self.parameters(route.segments, request.path))
         }
         for layer in middleware.reversed() {
             let inner = next
@@ -73,9 +110,10 @@ package struct Router: Sendable {
         }
     }
 
-    private static func failure(_ request: ServerRequest, _ methods: [HTTPRequest.Method]) -> HTTPFailure {
-        guard !methods.isEmpty else { return HTTPFailure(404, "there is nothing at this path") }
-        var allow = Set(methods.map(\.rawValue)).union(["OPTIONS"])
+    private static func failure(_ request: ServerRequest, _ routes: [Route]) -> HTTPFailure {
+        let there = request.isServerWide ? routes : routes.filter { matches($0.segments, request.path) }
+        guard !there.isEmpty else { return HTTPFailure(404, "there is nothing at this path") }
+        var allow = Set(there.map(\.method.rawValue)).union(["OPTIONS"])
         if allow.contains("GET") { allow.insert("HEAD") }
         return HTTPFailure(
             request.method == .options ? 204 : 405,
@@ -84,16 +122,32 @@ package struct Router: Sendable {
         )
     }
 
-    private static func match(_ segments: [String], _ path: [String]) -> PathParameters? {
-        guard segments.count == path.count else { return nil }
-        var parameters: PathParameters = [:]
-        for (segment, value) in zip(segments, path) {
-            if segment.hasPrefix("{"), segment.hasSuffix("}") {
-                parameters[String(segment.dropFirst().dropLast())] = value
-            } else if segment != value {
-                return nil
+    private static func refusal(_ request: ServerRequest, _ options: RouteOptions) -> HTTPFailure? {
+        if let consumes = options.consumes, !request.body.isEmpty {
+            let type = request.headers[.contentType].flatMap { MediaRange.type(of: $0) }
+            guard let type, consumes.contains(type) else {
+                return HTTPFailure(415, "send the body as \(consumes.joined(separator: " or "))")
             }
         }
+        if let produces = options.produces, !MediaRange.admits(produces, accept: request.headers[.accept]) {
+            return HTTPFailure(406, "the answer is \(produces)")
+        }
+        return nil
+    }
+
+    private static func matches(_ segments: [Segment], _ path: [String]) -> Bool {
+        guard segments.count == path.count else { return false }
+        return zip(segments, path).allSatisfy { segment, value in
+            switch segment {
+            case .literal(let text): text == value
+            case .parameter: true
+            }
+        }
+    }
+
+    private static func parameters(_ segments: [Segment], _ path: [String]) -> PathParameters {
+        var parameters: PathParameters = [:]
+        for case (.parameter(let name), let value) in zip(segments, path) { parameters[name] = value }
         return parameters
     }
 }

@@ -1,3 +1,4 @@
+package import CoreMetrics
 package import Logging
 import Runtime
 import ServiceLifecycle
@@ -7,22 +8,35 @@ import Telemetry
 /// The HTTP server: listens, serves each connection as a child task, stops gracefully.
 package final class Server: Service {
     private struct State {
-        var draining = false
+        var isDraining = false
+        /// `admit` waits for a connection that may be closed.
+        var isFull = false
         var port: Int?
-        var connections: [Int: (stream: SocketStream, idle: Bool)] = [:]
-        var next = 0
+        var table: ConnectionTable
+        var streams: [ConnectionTable.ID: SocketStream] = [:]
     }
 
     private let configuration: HTTPServerConfiguration
     private let router: Router
     private let logger: Logger
-    private let state = Mutex(State())
+    private let metric: HTTPMetric
+    private let state: Mutex<State>
     private let listening = TestSignal()
+    /// Told when a connection has gone or may be closed, for an `admit` that waits.
+    private let freed = BoundedChannel<Void>(capacity: 1)
 
-    package init(configuration: HTTPServerConfiguration, router: Router, logger: Logger) {
+    /// - Parameter metrics: where metrics go; nil for the one this process was started with.
+    package init(
+        configuration: HTTPServerConfiguration,
+        router: Router,
+        logger: Logger,
+        metrics: (any MetricsFactory)? = nil
+    ) {
         self.configuration = configuration
         self.router = router
         self.logger = logger
+        metric = HTTPMetric(metrics ?? MetricsSystem.factory)
+        state = Mutex(State(table: ConnectionTable(max: configuration.connectionsMax)))
     }
 
     /// The port that is listened on, once it is.
@@ -35,62 +49,134 @@ package final class Server: Service {
 
     /// Serves until the service group shuts down: no new connection, idle ones closed, running requests finished.
     ///
-    /// Throws `.settingsInvalid` when the address cannot be listened on.
+    /// When the task is cancelled, as a service group does at its deadline, handlers are cancelled and the rest is
+    /// closed. Throws `.settingsInvalid` when the address cannot be listened on.
     package func run() async throws {
+        TransportQueues.prepare()
         let listener = try SocketListener(host: configuration.host, port: configuration.port)
+        fitConnectionsToDescriptors()
         state.withLock { $0.port = listener.port }
         listening.fire()
         logger.event(.notice, "listening", [.host: configuration.host, .port: "\(listener.port)"])
         await withGracefulShutdownHandler {
             await withTaskCancellationHandler {
                 await withDiscardingTaskGroup { group in
-                    while let stream = await listener.accept() {
-                        guard let number = self.admit(stream) else {
+                    while let stream = await listener.accept(exhausted: { self.makeRoom() }) {
+                        guard let number = await self.admit(stream) else {
                             stream.close()
                             continue
                         }
-                        group.addTask {
-                            await self.serve(stream, number)
-                        }
+                        group.addTask { await self.serve(stream, number) }
                     }
                 }
             } onCancel: {
                 listener.close()
-                self.drain(all: true)
+                self.drain()
             }
         } onGracefulShutdown: {
             listener.close()
-            self.drain(all: false)
+            self.drain()
         }
     }
 
-    private func admit(_ stream: SocketStream) -> Int? {
-        state.withLock { state in
-            guard !state.draining, state.connections.count < configuration.connectionsMax else { return nil }
-            state.next += 1
-            state.connections[state.next] = (stream, true)
-            return state.next
+    /// Where this process may not open enough files, fewer connections are allowed: what the rest of it needs (database
+    /// sessions, Dispatch) must not be taken by clients.
+    private func fitConnectionsToDescriptors() {
+        let others = 256
+        let files = DescriptorLimit.raise(to: configuration.connectionsMax + others)
+        let max = Swift.max(1, files - Swift.min(others, files / 4))
+        guard max < configuration.connectionsMax else { return }
+        state.withLock { $0.table = ConnectionTable(max: max) }
+        logger.event(.warning, "fewer connections than set: the limit of open files is low", [.count: "\(max)"])
+    }
+
+    /// Nil when the server stops.
+    private func admit(_ stream: SocketStream) async -> ConnectionTable.ID? {
+        while true {
+            let admission = state.withLock { state -> ConnectionTable.Admission? in
+                guard !state.isDraining else { return nil }
+                let admission = state.table.admit()
+                state.isFull = admission == .full
+                if case .admitted(let id) = admission { state.streams[id] = stream }
+                if case .admittedInsteadOf(_, let id) = admission { state.streams[id] = stream }
+                return admission
+            }
+            switch admission {
+            case nil: return nil
+            case .admitted(let id):
+                countConnections()
+                return id
+            case .admittedInsteadOf(let victim, let id):
+                countConnections()
+                close(victim)
+                return id
+            case .full:
+                // All are busy with handlers: whoever comes waits in the kernel's queue until one has ended.
+                guard (try? await freed.receive()) != nil else { return nil }
+            }
         }
     }
 
-    private func serve(_ stream: SocketStream, _ number: Int) async {
+    /// Closes the connection that has waited longest, when the process has no descriptor left.
+    private func makeRoom() {
+        logger.event(.warning, "no file descriptor is left for a connection")
+        if let victim = state.withLock({ $0.table.evict() }) { close(victim) }
+    }
+
+    /// Ends an evicted connection; its own task says so to the client and closes it.
+    private func close(_ victim: ConnectionTable.ID) {
+        metric.evicted()
+        let (stream, isSending) = state.withLock { state in
+            (state.streams[victim], state.table.all(in: .sending, .streaming).contains(victim))
+        }
+        if isSending { stream?.abort() } else { stream?.hangUp() }
+    }
+
+    private func serve(_ stream: SocketStream, _ id: ConnectionTable.ID) async {
+        let hooks = ConnectionHooks(
+            isDraining: { self.state.withLock { $0.isDraining } },
+            isEvicted: { self.state.withLock { $0.table.isEvicted(id) } },
+            enter: { phase in self.enter(phase, id) }
+        )
         let connection = Connection(
             stream: stream,
             router: router,
             configuration: configuration,
-            isDraining: { self.state.withLock { $0.draining } },
-            setIdle: { idle in self.state.withLock { $0.connections[number]?.idle = idle } }
+            hooks: hooks,
+            metric: metric,
+            logger: logger
         )
         await connection.run()
-        _ = state.withLock { $0.connections.removeValue(forKey: number) }
+        state.withLock { state in
+            state.table.remove(id)
+            state.streams.removeValue(forKey: id)
+        }
         stream.close()
+        countConnections()
+        _ = freed.offer(())
     }
 
-    private func drain(all: Bool) {
-        let idle = state.withLock { state in
-            state.draining = true
-            return state.connections.values.filter { all || $0.idle }.map(\.stream)
+    /// A connection that becomes idle, or a stream that begins, while the server stops, has missed the call to end.
+    private func enter(_ phase: ConnectionPhase, _ id: ConnectionTable.ID) {
+        let (late, isFull) = state.withLock { state -> (SocketStream?, Bool) in
+            state.table.enter(phase, id)
+            let isLate = state.isDraining && (phase == .idle || phase == .streaming)
+            return (isLate ? state.streams[id] : nil, state.isFull)
         }
-        for stream in idle { stream.hangUp() }
+        late?.hangUp()
+        if isFull, phase != .handling { _ = freed.offer(()) }
+    }
+
+    private func countConnections() {
+        metric.connections(state.withLock { $0.table.count })
+    }
+
+    private func drain() {
+        let waiting = state.withLock { state in
+            state.isDraining = true
+            return state.table.all(in: .idle, .streaming).compactMap { state.streams[$0] }
+        }
+        for stream in waiting { stream.hangUp() }
+        _ = freed.offer(())
     }
 }

@@ -10,6 +10,8 @@ package struct ServerRequest: Sendable {
     package var remoteAddress: String
     package var id: String
     package var host: String
+    /// `OPTIONS *`: about the server, not about a path.
+    package var isServerWide = false
 
     package init(
         method: HTTPRequest.Method,
@@ -36,6 +38,8 @@ package struct ServerRequest: Sendable {
 package struct ServerResponse: Sendable {
     package enum Body: Sendable {
         case bytes([UInt8])
+        /// Sent as it is made; the length is not known beforehand.
+        case stream(ResponseStream)
     }
 
     package var status: HTTPResponse.Status

@@ -1,4 +1,7 @@
-/// Decodes a chunked body as its bytes arrive (RFC 9112 §7.1); extensions are skipped, trailers dropped.
+/// Decodes a chunked body as its bytes arrive (RFC 9112 §7.1); extensions are skipped, trailers checked and dropped.
+///
+/// How the bytes are cut into reads never changes the outcome. All that is not body (sizes, extensions, trailers) may
+/// take `HTTPLimits.headBytes`, besides 16 bytes for each chunk: a body of tiny chunks in long lines is refused.
 package struct ChunkedDecoder: Sendable {
     private enum State {
         case size
@@ -7,11 +10,17 @@ package struct ChunkedDecoder: Sendable {
     }
     private var state = State.size
     private var line: [UInt8] = []
+    private var endsInCR = false
+    private var overhead = 0
+    private var trailer = HeaderLines()
+    private let limits: HTTPLimits
     private let bodyMax: Int
     package private(set) var body: [UInt8] = []
 
-    package init(bodyMax: Int) {
-        self.bodyMax = bodyMax
+    /// - Parameter bodyMax: bytes; the limits' own when nil.
+    package init(limits: HTTPLimits = HTTPLimits(), bodyMax: Int? = nil) {
+        self.limits = limits
+        self.bodyMax = bodyMax ?? limits.bodyBytes
     }
 
     /// Takes bytes; nil while the body goes on, else what follows its end.
@@ -26,38 +35,66 @@ package struct ChunkedDecoder: Sendable {
                 index += count
                 state = count == left ? .dataEnd : .data(left - count)
             case .size, .dataEnd, .trailer:
-                line.append(bytes[index])
+                try take(bytes[index])
                 index += 1
-                guard line.count <= 8_192 else { throw HTTPFailure(431, "a chunk line is too long") }
-                if line.last == 10 { try endLine() }
             }
         }
         if case .done = state { return [] }
         return nil
     }
 
-    private mutating func endLine() throws(HTTPFailure) {
-        guard line.count >= 2, line[line.count - 2] == 13 else {
-            throw HTTPFailure(400, "a chunk line ends in a bare LF")
+    private mutating func take(_ byte: UInt8) throws(HTTPFailure) {
+        if byte == 10 {
+            guard endsInCR else { throw HTTPFailure(400, "a chunk line ends in a bare LF") }
+            endsInCR = false
+            defer { line.removeAll(keepingCapacity: true) }
+            return try endLine()
         }
-        let text = line.dropLast(2)
-        defer { line = [] }
-        guard !text.contains(13) else { throw HTTPFailure(400, "a bare CR stands in a chunk line") }
+        guard !endsInCR else { throw HTTPFailure(400, "a bare CR stands in a chunk line") }
+        if byte == 13 {
+            endsInCR = true
+            return
+        }
+        if case .dataEnd = state { throw HTTPFailure(400, "a chunk is longer than its size") }
+        guard byte >= 32 || byte == 9, byte != 127 else {
+            throw HTTPFailure(400, "a chunk line holds a control character")
+        }
+        line.append(byte)
+        if line.count > 16 { overhead += line.count == 17 ? 17 : 1 }
+        guard overhead <= limits.headBytes else { throw HTTPFailure(431, "the chunk lines are too long") }
+    }
+
+    private mutating func endLine() throws(HTTPFailure) {
         switch state {
         case .size:
-            let digits = text.prefix { $0 != UInt8(ascii: ";") && $0 != 32 && $0 != 9 }
-            guard !digits.isEmpty, digits.count <= 8, digits.allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
-                let size = Int(String(decoding: digits, as: UTF8.self), radix: 16)
-            else { throw HTTPFailure(400, "a chunk size is malformed") }
-            guard body.count + size <= bodyMax else {
-                throw HTTPFailure(413, "the body is larger than \(bodyMax) bytes")
-            }
+            let size = try Self.size(line)
+            guard size <= bodyMax - body.count else { throw HTTPFailure.bodyTooLarge(bodyMax) }
             state = size == 0 ? .trailer : .data(size)
-        case .dataEnd:
-            guard text.isEmpty else { throw HTTPFailure(400, "a chunk is longer than its size") }
-            state = .size
-        case .trailer: if text.isEmpty { state = .done }
+        case .dataEnd: state = .size
+        case .trailer:
+            if line.isEmpty {
+                state = .done
+            } else {
+                try trailer.add(line, max: limits.fieldsMax)
+            }
         case .data, .done: break
         }
+    }
+
+    /// Hex digits, then an extension or nothing; blanks only at the very end.
+    private static func size(_ line: [UInt8]) throws(HTTPFailure) -> Int {
+        let malformed = HTTPFailure(400, "a chunk size is malformed")
+        var size = 0
+        var digits = 0
+        while digits < line.count, let digit = RequestTarget.hex(line[digits]) {
+            guard digits < 16, size < 1 << 56 else { throw malformed }
+            size = size << 4 | Int(digit)
+            digits += 1
+        }
+        let rest = line[digits...]
+        guard digits > 0, rest.first == UInt8(ascii: ";") || rest.allSatisfy({ $0 == 32 || $0 == 9 }) else {
+            throw malformed
+        }
+        return size
     }
 }

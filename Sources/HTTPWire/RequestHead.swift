@@ -3,30 +3,25 @@ package import HTTPTypes
 /// A request's line and fields, as they came and checked.
 package struct RequestHead: Sendable {
     package let method: HTTPRequest.Method
-    /// Path segments, percent-decoded once.
-    package let path: [String]
-    package let query: [(String, String)]
+    package let target: RequestTarget
     package let fields: HTTPFields
+    /// The host of the target when it has one, else of `Host`; empty when HTTP/1.0 gave none.
     package let host: String
     /// HTTP/1.1; false for HTTP/1.0.
     package let isVersion11: Bool
     package let framing: BodyFraming
+    /// The client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
+    package let expectsContinue: Bool
 
-    /// Whether the connection may carry another request after this one (RFC 9112 §9.3).
+    /// Path segments, percent-decoded once.
+    package var path: [String] { target.path }
+    package var query: [(String, String)] { target.query }
+
+    /// Whether the connection may carry another request after this one (RFC 9112 §9.3). HTTP/1.0 never does: its
+    /// `keep-alive` is not told apart from one that a proxy passed on by mistake.
     package var keepsAlive: Bool {
-        let tokens = (fields[.connection] ?? "").split(separator: ",").map { $0.filter { $0 != " " }.lowercased() }
-        if tokens.contains("close") { return false }
-        return isVersion11 || tokens.contains("keep-alive")
+        guard isVersion11 else { return false }
+        let options = (fields[.connection] ?? "").utf8.split { $0 == 44 || $0 == 32 || $0 == 9 }
+        return !options.contains { String(decoding: $0, as: UTF8.self).lowercased() == "close" }
     }
-
-    package var expectsContinue: Bool {
-        isVersion11 && HTTPField.Name("Expect").flatMap { fields[$0] }?.lowercased() == "100-continue"
-    }
-}
-
-/// How the body's end is told (RFC 9112 §6).
-package enum BodyFraming: Sendable, Equatable {
-    case none
-    case length(Int)
-    case chunked
 }

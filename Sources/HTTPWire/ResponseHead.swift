@@ -2,9 +2,35 @@ package import HTTPTypes
 
 /// Writes a response head as bytes (RFC 9112 §4).
 package enum ResponseHead {
+    /// Status line, fields, empty line. Values cannot hold CR, LF or NUL: `HTTPField` admits none.
     package static func bytes(_ status: HTTPResponse.Status, _ fields: HTTPFields) -> [UInt8] {
-        var text = "HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\n"
+        let phrase = status.reasonPhrase.isEmpty ? (phrases[status.code] ?? "") : status.reasonPhrase
+        var text = "HTTP/1.1 \(status.code) \(phrase)\r\n"
         for field in fields { text += "\(field.name.rawName): \(field.value)\r\n" }
         return Array((text + "\r\n").utf8)
     }
+
+    /// A status made from a bare code has no phrase of its own.
+    private static let phrases: [Int: String] = Dictionary(
+        [
+            .ok, .created, .accepted, .noContent, .notModified, .badRequest, .unauthorized, .forbidden, .notFound,
+            .methodNotAllowed, .notAcceptable, .requestTimeout, .conflict, .gone, .contentTooLarge, .uriTooLong,
+            .unsupportedMediaType, .expectationFailed, .misdirectedRequest, .unprocessableContent, .tooManyRequests,
+            .requestHeaderFieldsTooLarge, .internalServerError, .notImplemented, .serviceUnavailable,
+            .httpVersionNotSupported,
+        ].map { (status: HTTPResponse.Status) in (status.code, status.reasonPhrase) },
+        uniquingKeysWith: { first, _ in first }
+    )
+}
+
+/// Writes the chunks of a body whose length is not known beforehand (RFC 9112 §7.1).
+package enum ChunkedEncoder {
+    /// One chunk; empty bytes make none, since an empty chunk would end the body.
+    package static func chunk(_ bytes: [UInt8]) -> [UInt8] {
+        guard !bytes.isEmpty else { return [] }
+        return Array((String(bytes.count, radix: 16) + "\r\n").utf8) + bytes + [13, 10]
+    }
+
+    /// What ends the body, without trailers.
+    package static let end = Array("0\r\n\r\n".utf8)
 }

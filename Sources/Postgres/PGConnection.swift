@@ -37,11 +37,7 @@ package actor PGConnection {
     /// Throws `.targetUnreachable`, or `.credentialsRejected` when the server refuses the login.
     package static func connect(_ settings: PGSettings) async throws -> PGConnection {
         let executor = QueueExecutor(label: "tallyman.postgres")
-        let handle: PGHandle = try await withCheckedThrowingContinuation { continuation in
-            executor.queue.async {
-                continuation.resume(with: Result { try PGHandle.open(settings) })
-            }
-        }
+        let handle = try await PGConnecting().open(settings, on: executor.queue)
         let connection = PGConnection(executor: executor, handle: handle)
         try await connection.prepareSession(settings)
         return connection
@@ -125,7 +121,9 @@ package actor PGConnection {
     }
 
     private func drain() {
-        handle.cancel()
+        let call = PGCall(handle)
+        call.cancel()
+        defer { call.end() }
         while let result = PQgetResult(handle.pointer) {
             let status = PQresultStatus(result)
             PQclear(result)
@@ -156,16 +154,29 @@ package actor PGConnection {
     /// Runs blocking driver calls; cancelling the task asks the server to stop what it does.
     private func cancellable<Result>(_ body: () throws -> Result) async throws -> Result {
         try Task.checkCancellation()
-        return try await withTaskCancellationHandler {
-            try here(body)
-        } onCancel: {
-            handle.cancelElsewhere()
+        let call = PGCall(handle)
+        do {
+            return try await withTaskCancellationHandler {
+                defer { call.end() }
+                return try here(body)
+            } onCancel: {
+                call.cancel()
+            }
+        } catch {
+            // However the server or the socket put it, a call that was given up was cancelled.
+            try Task.checkCancellation()
+            guard let ours = error as? TallyError, ours.serverError?.sqlState == "57014" else { throw error }
+            throw TallyError(
+                .deadlineExceeded,
+                during: "postgres.query",
+                "the server ended the statement: statement_timeout or an administrator",
+                cause: ours
+            )
         }
     }
 
     /// Being a method of the actor, it keeps the cancellable closure on the actor's queue: a closure that does not
-    /// touch
-    /// the actor would run on the cooperative pool.
+    /// touch the actor would run on the cooperative pool.
     private func here<Result>(_ body: () throws -> Result) throws -> Result {
         try body()
     }

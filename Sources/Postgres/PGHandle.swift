@@ -1,5 +1,4 @@
 import CLibPQ
-import Dispatch
 import Foundation
 import Runtime
 import Synchronization
@@ -66,11 +65,6 @@ final class PGHandle: @unchecked Sendable {
         guard let cancelHandle else { return }
         var buffer = [CChar](repeating: 0, count: 256)
         PQcancel(cancelHandle, &buffer, 256)
-    }
-
-    /// `PQcancel` opens a connection of its own and may block, hence another thread.
-    func cancelElsewhere() {
-        DispatchQueue.global().async { self.cancel() }
     }
 
     func close() {

@@ -14,14 +14,29 @@ package struct PGNumeric: Sendable, Hashable {
     /// Decimal digits without leading or trailing zeros; the value is 0.d₁d₂d₃… × 10^exponent.
     private let digits: [UInt8]
     private let exponent: Int
+    /// Digits behind the point that are written even when they are zeros; no part of the value.
+    private let displayScale: Int
+
+    package static func == (left: PGNumeric, right: PGNumeric) -> Bool {
+        left.sign == right.sign && left.exponent == right.exponent && left.digits == right.digits
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(sign)
+        hasher.combine(exponent)
+        hasher.combine(digits)
+    }
 
     private init(special sign: Sign) {
         self.sign = sign
         digits = []
         exponent = 0
+        displayScale = 0
     }
 
-    private init(negative: Bool, digits: some RandomAccessCollection<UInt8>, exponent: Int) {
+    private init(negative: Bool, digits: some RandomAccessCollection<UInt8>, exponent: Int, displayScale: Int = 0) {
+        // PostgreSQL's numeric shows at most 16,383 digits behind the point (NUMERIC_DSCALE_MAX).
+        self.displayScale = min(max(0, displayScale), 16_383)
         let trimmed = digits.drop { $0 == 0 }
         var kept = Array(trimmed)
         while kept.last == 0 { kept.removeLast() }
@@ -103,14 +118,24 @@ package struct PGNumeric: Sendable, Hashable {
         var coefficient = large ? UInt128(0) : UInt128(high & 0x1_FFFF_FFFF_FFFF) << 64 | UInt128(low)
         if String(coefficient).count > 34 { coefficient = 0 }
         let digits = String(coefficient).utf8.map { $0 - 48 }
-        self.init(negative: negative, digits: digits, exponent: digits.count + biased - 6176)
+        self.init(
+            negative: negative,
+            digits: digits,
+            exponent: digits.count + biased - 6176,
+            displayScale: 6176 - biased
+        )
     }
 
-    /// Rounded half away from zero, as PostgreSQL rounds on assignment; a negative scale rounds left of the point.
+    /// Rounded half away from zero, as PostgreSQL rounds on assignment, and shown with just that many digits behind
+    /// the point; a negative scale rounds left of it.
     package func rounded(toScale scale: Int) -> PGNumeric {
-        guard isFinite, digits.count - exponent > scale else { return self }
+        guard isFinite else { return self }
+        let negative = sign == .negative
+        guard digits.count - exponent > scale else {
+            return PGNumeric(negative: negative, digits: digits, exponent: exponent, displayScale: scale)
+        }
         let keep = exponent + scale
-        guard keep >= 0 else { return PGNumeric(0) }
+        guard keep >= 0 else { return PGNumeric(negative: false, digits: [], exponent: 0, displayScale: scale) }
         var kept = [0] + digits.prefix(keep)
         if digits[keep] >= 5 {
             var index = kept.count - 1
@@ -121,7 +146,7 @@ package struct PGNumeric: Sendable, Hashable {
                 kept[index] += 1
             }
         }
-        return PGNumeric(negative: sign == .negative, digits: kept, exponent: exponent + 1)
+        return PGNumeric(negative: negative, digits: kept, exponent: exponent + 1, displayScale: scale)
     }
 
     private var isFinite: Bool { sign == .positive || sign == .negative }
@@ -135,7 +160,7 @@ package struct PGNumeric: Sendable, Hashable {
     /// Whether any numeric holds it: at most 131,072 digits before the point and 16,383 behind.
     package var isRepresentable: Bool { !isFinite || (exponent <= 131_072 && digits.count - exponent <= 16_383) }
 
-    /// Appends the binary form with the least display scale.
+    /// Appends the binary form; the display scale is the least that shows the value, or the one it was made with.
     package func append(to out: inout [UInt8]) {
         func big(_ value: UInt16) {
             out.append(UInt8(value >> 8))
@@ -145,7 +170,7 @@ package struct PGNumeric: Sendable, Hashable {
             big(0)
             big(0)
             big(sign.rawValue)
-            big(0)
+            big(UInt16(displayScale))
             return
         }
         // Group so that the decimal point falls between groups of four.
@@ -155,7 +180,7 @@ package struct PGNumeric: Sendable, Hashable {
         big(UInt16(groups))
         big(UInt16(bitPattern: Int16(clamping: weight)))
         big(sign.rawValue)
-        big(UInt16(clamping: max(0, digits.count - exponent)))
+        big(UInt16(clamping: max(displayScale, digits.count - exponent)))
         for group in 0..<groups {
             var value: UInt16 = 0
             for place in 0..<4 {

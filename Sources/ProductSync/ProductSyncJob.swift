@@ -41,8 +41,10 @@ package struct ProductSyncJob: Job {
         if !dryRun {
             try await OrphanRemover(settings: settings, plan: plan).run(&settler, self, context)
             try await writer(plan, context).makeDurable()
+            try await repairAfterLosses(plan, context)
             if context.options.verify ?? settings.verifyFull {
                 context.progress.stage("verify")
+                context.progress.total = context.progress.total.map { $0 * 2 }
                 try await verify(plan, context, settler.tally, open: context.deadLetters.openFingerprints(in: nil))
                 proof = .fullCompare
             }
@@ -133,6 +135,27 @@ package struct ProductSyncJob: Job {
                 settler.noteTotals(totals)
             }
             return settler
+        }
+    }
+
+    /// Batches were committed asynchronously: a server that crashed meanwhile may have forgotten some. So after a lost
+    /// connection both sides are compared and repaired once more, until a pass loses none (INV-11).
+    private func repairAfterLosses(_ plan: ColumnPlan, _ context: RunContext) async throws {
+        var seen = 0
+        for _ in 0..<3 where context.targetLosses > seen {
+            seen = context.targetLosses
+            context.progress.stage("compare again")
+            let open = try await context.deadLetters.openFingerprints(in: nil)
+            _ = try await pass(plan, context, mode: .repair, open: open)
+            try await writer(plan, context).makeDurable()
+        }
+        guard context.targetLosses == seen else {
+            throw TallyError(
+                .targetUnreachable,
+                during: "sync.repair",
+                "the target was lost again and again; what it holds is not proved",
+                remedy: "Run the sync again when the target stays up."
+            )
         }
     }
 

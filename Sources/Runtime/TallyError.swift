@@ -36,6 +36,8 @@ package struct TallyError: Error, Sendable, CustomStringConvertible, CustomDebug
     package let remedy: String?
     package let detail: String?
     package let cause: (any Error)?
+    /// How long the other side asks to be left alone (`Retry-After`); a retry waits at least that.
+    package let retryAfter: Duration?
 
     package init(
         _ kind: Kind,
@@ -43,7 +45,8 @@ package struct TallyError: Error, Sendable, CustomStringConvertible, CustomDebug
         _ summary: String,
         remedy: String? = nil,
         detail: String? = nil,
-        cause: (any Error)? = nil
+        cause: (any Error)? = nil,
+        retryAfter: Duration? = nil
     ) {
         self.kind = kind
         self.stage = "\(stage)"
@@ -51,6 +54,7 @@ package struct TallyError: Error, Sendable, CustomStringConvertible, CustomDebug
         self.remedy = remedy
         self.detail = detail
         self.cause = cause
+        self.retryAfter = retryAfter
     }
 
     package var description: String {

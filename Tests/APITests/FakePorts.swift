@@ -1,4 +1,5 @@
 import API
+import Cron
 import Foundation
 import Runtime
 import Synchronization
@@ -13,6 +14,7 @@ final class FakeRuns: RunsPort {
         var cancelled: [RunID] = []
         var busy: RunBusy?
         var next: RunRecord?
+        var claims: [String: (IdempotencyClaim, RunID)] = [:]
     }
 
     let state = Mutex(State())
@@ -29,7 +31,7 @@ final class FakeRuns: RunsPort {
         }
     }
 
-    func submit(_ job: JobName, _ options: RunOptions, requestedBy: String) async throws -> RunID {
+    func submit(_ job: JobName, _ options: RunOptions, requestedBy: String, id: RunID) async throws -> RunID {
         try state.withLock { state in
             if let busy = state.busy { throw busy }
             state.submitted.append((job, options, requestedBy))
@@ -67,6 +69,29 @@ final class FakeRuns: RunsPort {
     func lastSuccess(_ job: JobName) async throws -> RunRecord? {
         state.withLock { $0.records.values.first { $0.job == job && $0.state == .succeeded && !$0.dryRun } }
     }
+
+    func changes(after instant: Date) async throws -> [RunRecord] {
+        state.withLock { state in
+            state.records.values.filter { ($0.heartbeatAt ?? $0.queuedAt) > instant }
+                .sorted { ($0.heartbeatAt ?? $0.queuedAt) < ($1.heartbeatAt ?? $1.queuedAt) }
+        }
+    }
+
+    func now() async throws -> Date { Date(timeIntervalSince1970: 0) }
+
+    func reserve(_ claim: IdempotencyClaim, run: RunID) async throws -> IdempotencyKeys.Reservation {
+        state.withLock { state in
+            guard let known = state.claims[claim.key] else {
+                state.claims[claim.key] = (claim, state.next?.id ?? run)
+                return .new
+            }
+            return known.0 == claim ? .known(known.1) : .mismatch
+        }
+    }
+
+    func release(_ claim: IdempotencyClaim, run: RunID) async throws {
+        state.withLock { _ = $0.claims.removeValue(forKey: claim.key) }
+    }
 }
 
 final class FakeScheduler: SchedulerPort {
@@ -74,9 +99,11 @@ final class FakeScheduler: SchedulerPort {
 
     func status() async throws -> SchedulerStatus {
         let schedule = ScheduleStatus(
-            job: "product_sync",
-            expression: "*/30 * * * *",
-            timeZone: "UTC",
+            definition: ScheduleDefinition(
+                job: "product_sync",
+                expression: try CronExpression("*/30 * * * *"),
+                timeZone: .gmt
+            ),
             nextFires: [Date(timeIntervalSince1970: 1_768_473_000)],
             lastFire: nil
         )
@@ -85,6 +112,41 @@ final class FakeScheduler: SchedulerPort {
 
     func start(by: String) async throws { enabled.withLock { $0 = true } }
     func stop(by: String) async throws { enabled.withLock { $0 = false } }
+    func pause(_ job: JobName, by: String) async throws { try known(job) }
+    func resume(_ job: JobName, by: String) async throws { try known(job) }
+
+    func options(of job: JobName) async throws -> RunOptions {
+        try known(job)
+        return RunOptions(batchSize: 7)
+    }
+
+    private func known(_ job: JobName) throws {
+        guard job == "product_sync" else { throw TallyError(.notFound, during: "test", "no schedule") }
+    }
+}
+
+final class FakeWatermarks: WatermarksPort {
+    let stored = Mutex<[WatermarkKey: Watermark]>([:])
+
+    func list() async throws -> [OperatorWatermark] {
+        stored.withLock { stored in
+            stored.map { key, watermark in
+                OperatorWatermark(
+                    database: "cart",
+                    stored: StoredWatermark(key: key, watermark: watermark, updatedAt: Date(timeIntervalSince1970: 0))
+                )
+            }
+        }
+    }
+
+    func set(_ key: WatermarkKey, to watermark: Watermark, in database: String) async throws {
+        guard database == "cart" else { throw TallyError(.notFound, during: "test", "no such database") }
+        stored.withLock { $0[key] = watermark }
+    }
+
+    func delete(_ key: WatermarkKey, in database: String) async throws -> Bool {
+        stored.withLock { $0.removeValue(forKey: key) != nil }
+    }
 }
 
 struct FakeDeadLetters: DeadLettersPort {

@@ -81,6 +81,8 @@ struct Daemon {
     }
 
     let runs = FakeRuns()
+    let watermarks = FakeWatermarks()
+    let events = EventHub(interval: .milliseconds(5))
     /// Answers by name; `probe` replaces one.
     var probes = [
         NamedProbe("productMongodb") { .ok },
@@ -89,6 +91,22 @@ struct Daemon {
     ]
     var isDraining = false
     var access = AccessSettings(keys: [])
+
+    func ports() -> APIPorts {
+        let isDraining = isDraining
+        return APIPorts(
+            runs: runs,
+            scheduler: FakeScheduler(),
+            deadLetters: FakeDeadLetters(),
+            watermarks: watermarks,
+            events: events,
+            probes: probes,
+            stats: { ["source": ["count": 3]] },
+            info: ServiceInfo(version: "1.2.3", memory: { MemoryUse(usedMiB: 12.34, totalMiB: 2048) }),
+            metricsText: { "# metrics\n" },
+            isDraining: { isDraining }
+        )
+    }
 
     mutating func probe(_ name: String, answers result: ProbeResult) {
         probes = probes.map { old in
@@ -102,18 +120,7 @@ struct Daemon {
         headers: HTTPFields = [:],
         body: String = ""
     ) async throws -> Answer {
-        let isDraining = isDraining
-        let ports = APIPorts(
-            runs: runs,
-            scheduler: FakeScheduler(),
-            deadLetters: FakeDeadLetters(),
-            probes: probes,
-            stats: { ["source": ["count": 3]] },
-            info: ServiceInfo(version: "1.2.3", memory: { MemoryUse(usedMiB: 12.34, totalMiB: 2048) }),
-            metricsText: { "# metrics\n" },
-            isDraining: { isDraining }
-        )
-        let router = APIRoutes.router(ports, gate: await Gate(access), logger: Logger(label: "test"))
+        let router = APIRoutes.router(ports(), gate: await Gate(access), logger: Logger(label: "test"))
         let response = await router.respond(to: Fixture.request(method, path, headers: headers, body: body))
         guard case .bytes(let bytes) = response.body else {
             return Answer(status: response.status.code, headers: response.headers, body: .null)

@@ -82,6 +82,8 @@ import Testing
             runs: runs,
             scheduler: FakeScheduler(),
             deadLetters: FakeDeadLetters(),
+            watermarks: FakeWatermarks(),
+            events: EventHub(),
             probes: [],
             stats: nil,
             info: ServiceInfo(version: "1", memory: { MemoryUse(usedMiB: 0, totalMiB: 0) }),

@@ -56,7 +56,7 @@ enum DocumentRules {
         Set(
             files.filter(\.isSource).flatMap { file in
                 file.text.matches(
-                    of: #/"((?:etl|process)_[a-z0-9_]*(?:_total|_seconds|_bytes|_info|_fds|_ratio|[a-z]))"/#
+                    of: #/"((?:etl|http|process)_[a-z0-9_]*(?:_total|_seconds|_bytes|_info|_fds|_ratio|[a-z]))"/#
                 )
                 .map { String($0.output.1) }
             }

@@ -47,4 +47,18 @@ import Testing
         #expect(await Self.router.respond(to: Self.request(.head, ["runs", "7"])).status == .ok)
         #expect(await Self.router.respond(to: Self.request(.post, ["runs", "7"])).status == .internalServerError)
     }
+
+    @Test func mediaTypesARouteDeclaresAreHeld() async {
+        var router = Router()
+        let options = RouteOptions(consumes: ["application/json"], produces: "application/json")
+        router.on(.post, "/things", options: options) { _, _ in ServerResponse(status: .ok) }
+        var request = Self.request(.post, ["things"])
+        #expect(await router.respond(to: request).status == .ok)
+        request.body = [1]
+        #expect(await router.respond(to: request).status == .unsupportedMediaType)
+        request.headers[.contentType] = "application/json; charset=utf-8"
+        #expect(await router.respond(to: request).status == .ok)
+        request.headers[.accept] = "text/html"
+        #expect(await router.respond(to: request).status == .notAcceptable)
+    }
 }

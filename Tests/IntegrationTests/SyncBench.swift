@@ -17,12 +17,13 @@ struct SyncBench {
             id varchar PRIMARY KEY, title varchar, price numeric, image varchar, "sellerId" varchar, quantity int)
         """
 
-    static func make(table: String = table) async throws -> SyncBench {
+    /// `source` is the URL of the source's database; nx-27017 where none is given.
+    static func make(table: String = table, source: String? = nil) async throws -> SyncBench {
         let url = try TestPostgres.shared().freshDatabase()
         let cart = PGPool(PGSettings(url: Secret(url), applicationName: "tallyman-test"), maxConnections: 6)
         let mongo = try MongoPool(
             MongoSettings(
-                url: Secret(try TestMongo.freshDatabaseURL()),
+                url: Secret(try source ?? TestMongo.freshDatabaseURL()),
                 user: nil,
                 password: nil,
                 applicationName: "tallyman-test"

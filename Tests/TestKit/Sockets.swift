@@ -25,6 +25,11 @@ enum Sockets {
     static func connect(port: Int) -> Int32? {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { return nil }
+        return connect(descriptor, port: port)
+    }
+
+    /// Connects a socket made before; closes it when that fails.
+    static func connect(_ descriptor: Int32, port: Int) -> Int32? {
         var address = loopback(port)
         let status = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {

@@ -14,6 +14,8 @@ package struct TestPostgres: Sendable {
         return TestPostgres(adminURL: try PrivateCluster.url())
     }
 
+    package init(adminURL: String) { self.adminURL = adminURL }
+
     /// A database of its own for one test; its URL.
     package func freshDatabase() throws -> String {
         let name = TestTag.fresh()

@@ -12,6 +12,7 @@ package enum RunAnswer {
             "dryRun": .bool(record.dryRun), "state": .string(record.state.rawValue),
             "queuedAt": .string(Timestamp.text(record.queuedAt)), "startedAt": instant(record.startedAt),
             "finishedAt": instant(record.finishedAt), "heartbeatAt": instant(record.heartbeatAt),
+            "attempt": .int(record.attempt), "resumedFrom": record.resumedFrom.map { .string($0.description) } ?? .null,
             "summary": record.summary ?? .null, "error": record.error.map(error) ?? .null,
         ]
         if let start = record.startedAt, let end = record.finishedAt {
@@ -28,6 +29,7 @@ package enum RunAnswer {
             "written": .int(snapshot.written), "total": snapshot.total.map { .int($0) } ?? .null,
             "rowsPerSecond": .double((snapshot.rowsPerSecond * 10).rounded() / 10),
             "etaSeconds": snapshot.etaSeconds.map { .int(Int($0.rounded())) } ?? .null,
+            "waiting": .bool(snapshot.isWaiting),
         ]
     }
 

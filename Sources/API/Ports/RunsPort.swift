@@ -1,4 +1,5 @@
 package import Engine
+package import Foundation
 package import Runtime
 
 /// A job as callers see it.
@@ -33,8 +34,10 @@ package struct RunsQuery: Sendable, Equatable {
 /// What the routes ask of the engine: starting, watching and ending runs.
 package protocol RunsPort: Sendable {
     var jobs: [JobDescription] { get }
+    /// Starts a run under an id the caller chose.
+    ///
     /// - Throws: `RunBusy` when the job's lease is held, with the running run's id where it is known.
-    func submit(_ job: JobName, _ options: RunOptions, requestedBy: String) async throws -> RunID
+    func submit(_ job: JobName, _ options: RunOptions, requestedBy: String, id: RunID) async throws -> RunID
     /// Returns once the run has ended; cancelling the caller does not cancel the run.
     func wait(_ id: RunID) async throws -> RunRecord
     /// False when the run has ended already.
@@ -46,6 +49,22 @@ package protocol RunsPort: Sendable {
     /// The newest ended run that is, or is not, a dry run.
     func lastRun(_ job: JobName, dryRun: Bool) async throws -> RunRecord?
     func lastSuccess(_ job: JobName) async throws -> RunRecord?
+    /// Runs that anything was written about after an instant of the ledger's clock; oldest news first.
+    func changes(after instant: Date) async throws -> [RunRecord]
+    /// The ledger's clock.
+    func now() async throws -> Date
+    /// Claims an idempotency key for a run.
+    func reserve(_ key: IdempotencyClaim, run: RunID) async throws -> IdempotencyKeys.Reservation
+    /// Gives back a key whose run never began.
+    func release(_ key: IdempotencyClaim, run: RunID) async throws
+}
+
+/// Whose key it is, and for what request.
+package struct IdempotencyClaim: Sendable, Equatable {
+    package let caller: String
+    package let key: String
+    /// SHA-256 of method, path and body.
+    package let requestHash: [UInt8]
 }
 
 /// What the routes ask of the scheduler; the answer is the engine's own status as JSON.
@@ -53,6 +72,19 @@ package protocol SchedulerPort: Sendable {
     func status() async throws -> SchedulerStatus
     func start(by: String) async throws
     func stop(by: String) async throws
+    /// - Throws: `.notFound` for a job without a schedule.
+    func pause(_ job: JobName, by: String) async throws
+    func resume(_ job: JobName, by: String) async throws
+    /// What a fire of the job's schedule would ask for.
+    func options(of job: JobName) async throws -> RunOptions
+}
+
+/// What the routes ask of the watermarks of all databases.
+package protocol WatermarksPort: Sendable {
+    func list() async throws -> [OperatorWatermark]
+    /// - Throws: `.notFound` for an unknown database.
+    func set(_ key: WatermarkKey, to watermark: Watermark, in database: String) async throws
+    func delete(_ key: WatermarkKey, in database: String) async throws -> Bool
 }
 
 /// What the routes ask of the dead-letter store.

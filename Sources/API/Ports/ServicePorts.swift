@@ -62,30 +62,40 @@ package struct APIPorts: Sendable {
     package var runs: any RunsPort
     package var scheduler: any SchedulerPort
     package var deadLetters: any DeadLettersPort
+    package var watermarks: any WatermarksPort
+    package var events: EventHub
     package var probes: [NamedProbe]
     /// Counts and sizes of both sides, nil when the product sync is not configured.
     package var stats: (@Sendable () async throws -> JSONValue)?
     package var info: ServiceInfo
     package var metricsText: @Sendable () -> String
     package var isDraining: @Sendable () -> Bool
+    /// Reads the configuration folder again, all or nothing; what changed, in words.
+    package var reload: @Sendable () async throws -> [String]
 
     package init(
         runs: any RunsPort,
         scheduler: any SchedulerPort,
         deadLetters: any DeadLettersPort,
+        watermarks: any WatermarksPort,
+        events: EventHub,
         probes: [NamedProbe],
         stats: (@Sendable () async throws -> JSONValue)?,
         info: ServiceInfo,
         metricsText: @escaping @Sendable () -> String,
-        isDraining: @escaping @Sendable () -> Bool
+        isDraining: @escaping @Sendable () -> Bool,
+        reload: @escaping @Sendable () async throws -> [String] = { [] }
     ) {
         self.runs = runs
         self.scheduler = scheduler
         self.deadLetters = deadLetters
+        self.watermarks = watermarks
+        self.events = events
         self.probes = probes
         self.stats = stats
         self.info = info
         self.metricsText = metricsText
         self.isDraining = isDraining
+        self.reload = reload
     }
 }

@@ -10,7 +10,10 @@ package enum APIRoutes {
     package static let bodyBytesMax = 65_536
 
     package static func all(_ ports: APIPorts) -> [APIRoute] {
-        ProbeRoutes(ports: ports).routes + RunRoutes(ports: ports).routes + OperationRoutes(ports: ports).routes
+        let starter = RunStarter(ports: ports)
+        return ProbeRoutes(ports: ports).routes + RunRoutes(ports: ports, starter: starter).routes
+            + OperationRoutes(ports: ports).routes + ScheduleRoutes(ports: ports, starter: starter).routes
+            + WatermarkRoutes(ports: ports).routes + EventRoutes(ports: ports).routes + OpenAPIRoute.routes
     }
 
     /// A router that answers all routes; unknown paths and wrong methods are answered as problems too.

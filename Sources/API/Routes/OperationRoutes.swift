@@ -1,4 +1,4 @@
-package import Engine
+import Engine
 import Foundation
 import HTTPServer
 import HTTPTypes
@@ -12,12 +12,6 @@ struct OperationRoutes: Sendable {
         [
             APIRoute(.get, "/api/etl/status", .open) { try await status($0) },
             APIRoute(.get, "/api/etl/stats", .read) { try await stats($0) },
-            APIRoute(.get, "/api/etl/scheduler/status", .open) { request in
-                try request.allowQuery()
-                return .json(["success": true, "scheduler": SchedulerAnswer.body(try await ports.scheduler.status())])
-            },
-            APIRoute(.post, "/api/etl/scheduler/start", .write) { try await toggle($0, on: true) },
-            APIRoute(.post, "/api/etl/scheduler/stop", .write) { try await toggle($0, on: false) },
             APIRoute(.get, "/api/etl/dead-letters", .read) { try await deadLetters($0) },
             APIRoute(.post, "/api/etl/dead-letters/retry", .write) { try await retryAll($0) },
             APIRoute(.post, "/api/etl/dead-letters/{id}/retry", .write) { try await retryOne($0) },
@@ -34,18 +28,6 @@ struct OperationRoutes: Sendable {
         try request.allowQuery()
         guard let stats = ports.stats else { throw Problem.featureOff("The product sync") }
         return .json(["success": true, "stats": try await stats(), "timestamp": .string(Timestamp.text(Date()))])
-    }
-
-    private func toggle(_ request: APIRequest, on: Bool) async throws -> ServerResponse {
-        if on {
-            try await ports.scheduler.start(by: request.caller.name)
-        } else {
-            try await ports.scheduler.stop(by: request.caller.name)
-        }
-        return .json([
-            "success": true, "message": on ? "Scheduler started" : "Scheduler stopped",
-            "scheduler": SchedulerAnswer.body(try await ports.scheduler.status()),
-        ])
     }
 
     private func deadLetters(_ request: APIRequest) async throws -> ServerResponse {
@@ -126,24 +108,5 @@ extension StatusAnswer {
     private static func lastEnded(_ newest: [RunRecord], _ ports: APIPorts, dryRun: Bool) async throws -> RunRecord? {
         if let recent = newest.first(where: { $0.dryRun == dryRun && $0.state.isFinal }) { return recent }
         return try await ports.runs.lastRun(RunRoutes.productSync, dryRun: dryRun)
-    }
-}
-
-/// The scheduler's state as JSON.
-package enum SchedulerAnswer {
-    package static func body(_ status: SchedulerStatus) -> JSONValue {
-        let schedules = status.schedules.map { schedule -> JSONValue in
-            [
-                "job": .string(schedule.job.rawValue), "expression": .string(schedule.expression),
-                // Foundation on Linux gives UTC the name GMT; operators wrote UTC.
-                "timeZone": .string(schedule.timeZone == "GMT" ? "UTC" : schedule.timeZone),
-                "nextFires": .array(schedule.nextFires.map { .string(Timestamp.text($0)) }),
-                "lastFire": RunAnswer.instant(schedule.lastFire),
-            ]
-        }
-        return [
-            "enabled": .bool(status.enabled), "isRunning": .bool(status.enabled), "isLeader": .bool(status.isLeader),
-            "leader": status.leader.map { .string($0) } ?? .null, "schedules": .array(schedules),
-        ]
     }
 }

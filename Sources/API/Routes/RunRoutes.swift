@@ -8,6 +8,7 @@ import Runtime
 struct RunRoutes: Sendable {
     static let productSync: JobName = "product_sync"
     let ports: APIPorts
+    let starter: RunStarter
 
     var routes: [APIRoute] {
         [
@@ -32,7 +33,7 @@ struct RunRoutes: Sendable {
             request.request.body,
             known: job.options.intersection([.dryRun, .batchSize, .verify])
         )
-        return try await start(job.name, options, request) { .json(SyncAnswer.body($0)) }
+        return try await starter.start(job.name, options, request) { .json(SyncAnswer.body($0)) }
     }
 
     private func validate(_ request: APIRequest) async throws -> ServerResponse {
@@ -40,7 +41,7 @@ struct RunRoutes: Sendable {
         let job = try description(Self.productSync, else: .featureOff("The product sync"))
         var options = RunOptions()
         options.dryRun = true
-        return try await start(job.name, options, request) { .json(ValidationAnswer.body($0)) }
+        return try await starter.start(job.name, options, request) { .json(ValidationAnswer.body($0)) }
     }
 
     private func runJob(_ request: APIRequest) async throws -> ServerResponse {
@@ -62,60 +63,7 @@ struct RunRoutes: Sendable {
         if let stranger = options.given.subtracting(job.options).first {
             throw Problem.body(stranger.rawValue, "\(job.name) does not know \"\(stranger.rawValue)\".")
         }
-        return try await start(job.name, options, request) { record in
-            .json(job.name == Self.productSync ? SyncAnswer.body(record) : JobAnswer.body(record))
-        }
-    }
-
-    /// Submits, then waits for the end or answers 202 at once.
-    private func start(
-        _ job: JobName,
-        _ options: RunOptions,
-        _ request: APIRequest,
-        _ render: (RunRecord) -> ServerResponse
-    ) async throws -> ServerResponse {
-        guard !ports.isDraining() else { throw ProbeRoutes.draining }
-        let id: RunID
-        do {
-            id = try await ports.runs.submit(job, options, requestedBy: request.caller.name)
-        } catch let busy as RunBusy {
-            throw Self.busy(busy.running)
-        }
-        guard !request.prefersAsync else { return accepted(id, job) }
-        let record = try await ports.runs.wait(id)
-        if let problem = RunAnswer.problem(record) { throw problem }
-        return render(record)
-    }
-
-    private func accepted(_ id: RunID, _ job: JobName) -> ServerResponse {
-        let location = "/api/etl/runs/\(id)"
-        return .json(
-            [
-                "success": true, "message": "The run has been accepted", "runId": .string(id.description),
-                "job": .string(job.rawValue), "location": .string(location),
-            ],
-            status: 202,
-            headers: [.location: location, .preferenceApplied: "respond-async"]
-        )
-    }
-
-    static func busy(_ running: RunID?) -> Problem {
-        var members: [String: JSONValue] = [:]
-        var headers: [String: String] = [:]
-        if let running {
-            members["runId"] = .string(running.description)
-            members["runningRunId"] = .string(running.description)
-            headers["Location"] = "/api/etl/runs/\(running.description)"
-        }
-        return Problem(
-            .runActive,
-            status: 409,
-            "A run is already going",
-            detail: running.map { "Run \($0) of this job is going; wait for it or cancel it." }
-                ?? "A run of this job is going; wait for it or cancel it.",
-            members: members,
-            headers: headers
-        )
+        return try await starter.start(job.name, options, request) { .json(RunStarter.body($0)) }
     }
 
     private func description(_ name: JobName, else problem: Problem) throws -> JobDescription {

@@ -1,14 +1,18 @@
 import Dispatch
 import Glibc
 import Runtime
+import Synchronization
 
 /// A listening socket, IPv4 or IPv6.
 final class SocketListener: Sendable {
     private let descriptor: Int32
     let port: Int
-    private let pending = BoundedChannel<SocketStream>(capacity: 128)
-    private let source: SourceBox
+    private let isClosed = Mutex(false)
+    private let queue = DispatchQueue(label: "tallyman.http.listener")
 
+    /// Listens on a numeric address or `localhost`; `::` takes IPv4 as well.
+    ///
+    /// Throws `.settingsInvalid` when the address is none of this machine, or taken.
     init(host: String, port: Int) throws {
         func refuse(_ what: String) -> TallyError {
             TallyError(
@@ -22,7 +26,7 @@ final class SocketListener: Sendable {
         hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var found: UnsafeMutablePointer<addrinfo>?
-        let name = host == "localhost" ? "127.0.0.1" : host
+        let name = host == "localhost" ? "127.0.0.1" : host.filter { $0 != "[" && $0 != "]" }
         guard getaddrinfo(name, String(port), &hints, &found) == 0, let address = found else {
             throw refuse("not a numeric address")
         }
@@ -43,48 +47,87 @@ final class SocketListener: Sendable {
         let bound = withUnsafeMutablePointer(to: &storage) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
         }
-        // Both families keep the port in the same two bytes.
         self.descriptor = descriptor
-        self.source = SourceBox(
-            DispatchSource.makeReadSource(
-                fileDescriptor: descriptor,
-                queue: DispatchQueue(label: "tallyman.http.listener")
-            )
-        )
+        // Both families keep the port in the same two bytes.
         self.port = bound == 0 ? withUnsafeBytes(of: storage) { Int($0[2]) << 8 | Int($0[3]) } : port
-        start()
     }
 
-    private func start() {
-        let descriptor = descriptor
-        source.source.setEventHandler { [self] in acceptAll() }
-        source.source.setCancelHandler { [pending] in
-            Glibc.close(descriptor)
-            pending.finish()
+    deinit {
+        Glibc.close(descriptor)
+    }
+
+    /// The next connection; nil once the listener is closed or the task cancelled. One task may call it.
+    ///
+    /// - Parameter exhausted: called when this machine has no descriptor or memory for one more connection, which
+    ///   then waits in the kernel's queue; the next try comes after a short pause.
+    func accept(exhausted: () -> Void) async -> SocketStream? {
+        while !isClosed.withLock({ $0 }) {
+            let (stream, failure) = take()
+            if let stream { return stream }
+            switch failure {
+            case EAGAIN:
+                let outcome = await Readiness.wait(for: .reading, descriptor, within: nil, on: queue)
+                if case .cancelled = outcome { return nil }
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+                exhausted()
+                guard await TransportQueues.pause(.milliseconds(50)) else { return nil }
+            case EINVAL, EBADF, ENOTSOCK: return nil
+            // What is left are errors of the one connection that was taken (accept(2)): go on with the next.
+            default: continue
+            }
         }
-        source.source.activate()
+        return nil
     }
 
-    /// Takes what is waiting; a full table of descriptors (EMFILE) leaves the rest in the kernel's queue.
-    private func acceptAll() {
-        while true {
-            let accepted = Glibc.accept(descriptor, nil, nil)
-            guard accepted >= 0 else { return }
-            _ = fcntl(accepted, F_SETFD, FD_CLOEXEC)
-            _ = fcntl(accepted, F_SETFL, fcntl(accepted, F_GETFL) | O_NONBLOCK)
-            var on: Int32 = 1
-            setsockopt(accepted, Int32(IPPROTO_TCP), TCP_NODELAY, &on, 4)
-            let stream = SocketStream(descriptor: accepted, peer: "client")
-            if !pending.offer(stream) { stream.close() }
+    /// A waiting connection, or why there is none.
+    private func take() -> (SocketStream?, failure: Int32) {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let accepted = withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { Glibc.accept(descriptor, $0, &length) }
         }
+        guard accepted >= 0 else { return (nil, errno) }
+        _ = fcntl(accepted, F_SETFD, FD_CLOEXEC)
+        _ = fcntl(accepted, F_SETFL, fcntl(accepted, F_GETFL) | O_NONBLOCK)
+        var on: Int32 = 1
+        setsockopt(accepted, Int32(IPPROTO_TCP), TCP_NODELAY, &on, 4)
+        setsockopt(accepted, SOL_SOCKET, SO_KEEPALIVE, &on, 4)
+        return (SocketStream(descriptor: accepted, peer: Self.name(storage, length)), 0)
     }
 
-    /// The next connection; nil once the listener is closed.
-    func accept() async -> SocketStream? {
-        try? await pending.receive()
+    private static func name(_ storage: sockaddr_storage, _ length: socklen_t) -> String {
+        var storage = storage
+        var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+        let status = withUnsafePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                getnameinfo($0, length, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
+            }
+        }
+        return status == 0 ? String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) : ""
     }
 
+    /// Takes no further connection and wakes `accept`.
     func close() {
-        source.source.cancel()
+        let isFirst = isClosed.withLock { isClosed in
+            defer { isClosed = true }
+            return !isClosed
+        }
+        if isFirst { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+    }
+}
+
+/// What the kernel lets this process open.
+enum DescriptorLimit {
+    /// Raises the soft limit of open files towards `wanted`, as far as the hard limit allows; never lowers it.
+    ///
+    /// Returns the limit that holds then.
+    static func raise(to wanted: Int) -> Int {
+        let files = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        var limit = rlimit()
+        guard getrlimit(files, &limit) == 0 else { return wanted }
+        let before = Int(clamping: limit.rlim_cur)
+        guard before < wanted else { return before }
+        limit.rlim_cur = min(rlim_t(wanted), limit.rlim_max)
+        return setrlimit(files, &limit) == 0 ? Int(clamping: limit.rlim_cur) : before
     }
 }

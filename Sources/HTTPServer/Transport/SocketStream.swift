@@ -3,27 +3,46 @@ import Glibc
 import Runtime
 import Synchronization
 
-/// A connected, non-blocking socket; waiting costs a dispatch source, never a thread.
+/// A connected, non-blocking socket; waiting costs dispatch sources, never a thread, and no buffer.
+///
+/// One task may read while another writes. `close` is called once, by the owner, when neither does.
 final class SocketStream: ByteStream {
+    static let readBytesMax = 16_384
+
     private let descriptor: Int32
     private let queue: DispatchQueue
-    private let closed = Mutex(false)
+    private let isClosed = Mutex(false)
     let peer: String
 
     init(descriptor: Int32, peer: String) {
         self.descriptor = descriptor
         self.peer = peer
-        queue = DispatchQueue(label: "tallyman.http.connection")
+        queue = TransportQueues.queue(for: descriptor)
     }
 
     func read(within limit: Duration) async throws -> [UInt8] {
         let end = ContinuousClock.now + limit
         while true {
-            var buffer = [UInt8](repeating: 0, count: 16_384)
-            let count = recv(descriptor, &buffer, buffer.count, 0)
-            if count >= 0 { return Array(buffer[..<count]) }
-            guard errno == EAGAIN || errno == EINTR else { throw Self.lost() }
-            try await wait(until: end, forWriting: false)
+            if let bytes = try receive() { return bytes }
+            try await wait(for: .reading, until: end)
+        }
+    }
+
+    /// Nil when nothing is there yet. The buffer lives here only, so that a waiting connection holds none.
+    private func receive() throws -> [UInt8]? {
+        while true {
+            var failure: Int32 = 0
+            let bytes = [UInt8](unsafeUninitializedCapacity: Self.readBytesMax) { buffer, count in
+                let received = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+                failure = received < 0 ? errno : 0
+                count = max(0, received)
+            }
+            switch failure {
+            case 0: return bytes.count * 4 < Self.readBytesMax ? Array(bytes[...]) : bytes
+            case EAGAIN: return nil
+            case EINTR: continue
+            default: throw Self.lost
+            }
         }
     }
 
@@ -39,58 +58,50 @@ final class SocketStream: ByteStream {
                 end = ContinuousClock.now + limit
                 continue
             }
-            guard errno == EAGAIN || errno == EINTR else { throw Self.lost() }
-            try await wait(until: end, forWriting: true)
+            if errno == EINTR { continue }
+            guard errno == EAGAIN else { throw Self.lost }
+            try await wait(for: .writing, until: end)
         }
     }
 
-    private static func lost() -> TallyError {
-        TallyError(.cancelled, during: "http.socket", "the client is gone")
-    }
+    private static let lost = TallyError(.cancelled, during: "http.socket", "the client is gone")
 
-    private func wait(until end: ContinuousClock.Instant, forWriting: Bool) async throws {
-        try await withDeadline(ContinuousClock.now.duration(to: end), during: "http.socket") { [self] in
-            await ready(forWriting: forWriting)
-            try Task.checkCancellation()
+    private func wait(for direction: Readiness.Direction, until end: ContinuousClock.Instant) async throws {
+        let limit = ContinuousClock.now.duration(to: end)
+        guard limit > .zero else { throw Self.late }
+        switch await Readiness.wait(for: direction, descriptor, within: limit, on: queue) {
+        case .ready: return
+        case .timedOut: throw Self.late
+        case .cancelled: throw CancellationError()
         }
     }
 
-    /// Returns when the socket can be used, or at once when the task is cancelled.
-    private func ready(forWriting: Bool) async {
-        let source: any DispatchSourceProtocol =
-            forWriting
-            ? DispatchSource.makeWriteSource(fileDescriptor: descriptor, queue: queue)
-            : DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
-        let box = SourceBox(source)
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                source.setEventHandler { box.source.cancel() }
-                source.setCancelHandler { continuation.resume() }
-                source.activate()
-            }
-        } onCancel: {
-            box.source.cancel()
-        }
+    private static let late = TallyError(.deadlineExceeded, during: "http.socket", "the client is too slow")
+
+    func finishWriting() {
+        shut(Int32(SHUT_WR))
     }
 
-    /// Wakes whoever waits on the socket; it is closed by its owner.
     func hangUp() {
-        closed.withLock { closed in
-            if !closed { _ = shutdown(descriptor, Int32(SHUT_RD)) }
+        shut(Int32(SHUT_RD))
+    }
+
+    func abort() {
+        shut(Int32(SHUT_RDWR))
+    }
+
+    /// Under the lock, so that it never meets a descriptor which is somebody else's by now.
+    private func shut(_ how: Int32) {
+        isClosed.withLock { isClosed in
+            if !isClosed { _ = shutdown(descriptor, how) }
         }
     }
 
     func close() {
-        closed.withLock { closed in
-            guard !closed else { return }
-            closed = true
+        isClosed.withLock { isClosed in
+            guard !isClosed else { return }
+            isClosed = true
             Glibc.close(descriptor)
         }
     }
-}
-
-// A dispatch source may be cancelled from any thread, by its documentation.
-struct SourceBox: @unchecked Sendable {
-    let source: any DispatchSourceProtocol
-    init(_ source: any DispatchSourceProtocol) { self.source = source }
 }

@@ -1,4 +1,4 @@
-import Engine
+package import Engine
 package import Foundation
 package import HTTPClient
 import Runtime

@@ -1,5 +1,5 @@
 import Crypto
-package import Foundation
+import Foundation
 import Runtime
 
 /// Finances 2024-06-19: fees as leaves of recursive breakdowns, refunds as what they take back.

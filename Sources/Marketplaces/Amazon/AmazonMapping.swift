@@ -1,4 +1,4 @@
-package import Foundation
+import Foundation
 import Runtime
 
 /// Turns the Selling Partner API's objects into records of one marketplace.

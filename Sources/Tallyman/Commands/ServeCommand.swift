@@ -30,19 +30,19 @@ struct ServeCommand: TallyCommand {
         let gate = await Gate(settings.access)
         let router = APIRoutes.router(graph.ports(draining: draining), gate: gate, logger: Logger(label: "http"))
         let server = Server(
-            configuration: HTTPServerConfiguration(host: settings.host, port: settings.port),
+            configuration: settings.http,
             router: router,
             logger: Logger(label: "http")
         )
         graph.logger.event(
             .notice,
             "daemon starting",
-            [.host: settings.host, .port: "\(settings.port)", .version: ProcessSetup.version]
+            [.host: settings.http.host, .port: "\(settings.http.port)", .version: ProcessSetup.version]
         )
         graph.scrape.start()
         // Shut down from the last to the first: ready turns 503, no new fires, runs end, then HTTP closes.
         var configuration = ServiceGroupConfiguration(
-            services: [server, graph.runnerService, graph.schedulerService, draining].map { .init(service: $0) },
+            services: [server, graph.eventService, graph.runnerService, graph.schedulerService, draining].map { .init(service: $0) },
             gracefulShutdownSignals: [.sigterm, .sigint],
             logger: Logger(label: "lifecycle")
         )

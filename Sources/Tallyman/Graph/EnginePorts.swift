@@ -1,5 +1,6 @@
 import API
 import Engine
+import Foundation
 import Postgres
 import Runtime
 
@@ -8,15 +9,17 @@ struct EngineRuns: RunsPort {
     let jobs: [JobDescription]
     private let runner: JobRunner
     private let ledger: Ledger
+    private let keys: IdempotencyKeys
 
-    init(jobs: [any Job], runner: JobRunner, ledger: Ledger) {
+    init(jobs: [any Job], runner: JobRunner, ledger: Ledger, keys: IdempotencyKeys) {
+        self.keys = keys
         self.jobs = jobs.map { JobDescription(name: $0.name, options: $0.knownOptions, family: $0.family) }
         self.runner = runner
         self.ledger = ledger
     }
 
-    func submit(_ job: JobName, _ options: RunOptions, requestedBy: String) async throws -> RunID {
-        try await runner.submit(job, options, trigger: .api, requestedBy: requestedBy)
+    func submit(_ job: JobName, _ options: RunOptions, requestedBy: String, id: RunID) async throws -> RunID {
+        try await runner.submit(job, options, trigger: .api, requestedBy: requestedBy, id: id)
     }
 
     func wait(_ id: RunID) async throws -> RunRecord { try await runner.wait(id) }
@@ -40,6 +43,22 @@ struct EngineRuns: RunsPort {
     func lastSuccess(_ job: JobName) async throws -> RunRecord? {
         try await prepared { try await ledger.lastSuccess(job: job) }
     }
+
+    func changes(after instant: Date) async throws -> [RunRecord] {
+        try await prepared { try await ledger.changes(after: instant) }
+    }
+
+    func now() async throws -> Date { try await prepared { try await ledger.now() } }
+
+    func reserve(_ claim: IdempotencyClaim, run: RunID) async throws -> IdempotencyKeys.Reservation {
+        try await prepared {
+            try await keys.reserve(caller: claim.caller, key: claim.key, requestHash: claim.requestHash, run: run)
+        }
+    }
+
+    func release(_ claim: IdempotencyClaim, run: RunID) async throws {
+        try await prepared { try await keys.release(caller: claim.caller, key: claim.key, run: run) }
+    }
 }
 
 /// The routes' view of the schedule, over the engine.
@@ -49,6 +68,31 @@ struct EngineScheduler: SchedulerPort {
     func status() async throws -> SchedulerStatus { try await prepared { try await scheduler.status() } }
     func start(by: String) async throws { try await prepared { try await scheduler.start(by: by) } }
     func stop(by: String) async throws { try await prepared { try await scheduler.stop(by: by) } }
+
+    func pause(_ job: JobName, by: String) async throws {
+        try await prepared { try await scheduler.pause(job, by: by) }
+    }
+
+    func resume(_ job: JobName, by: String) async throws {
+        try await prepared { try await scheduler.resume(job, by: by) }
+    }
+
+    func options(of job: JobName) async throws -> RunOptions { try scheduler.schedule(of: job).options }
+}
+
+/// The routes' view of watermarks, over the engine's store.
+struct EngineWatermarks: WatermarksPort {
+    let store: WatermarkStore
+
+    func list() async throws -> [OperatorWatermark] { try await prepared { try await store.list() } }
+
+    func set(_ key: WatermarkKey, to watermark: Watermark, in database: String) async throws {
+        try await prepared { try await store.set(key, to: watermark, in: database) }
+    }
+
+    func delete(_ key: WatermarkKey, in database: String) async throws -> Bool {
+        try await prepared { try await store.delete(key, in: database) }
+    }
 }
 
 /// Runs `body`; a relation of ours that is not there is told as what it is, missing migrations.

@@ -20,6 +20,8 @@ final class Graph: Sendable {
     let scheduler: Scheduler
     let migrations: DatabaseMigrations
     let deadLetters: DeadLetterStore
+    let watermarks: WatermarkStore
+    let events = EventHub()
     let startedAt = Date()
 
     init(_ settings: Settings) throws {
@@ -59,18 +61,27 @@ final class Graph: Sendable {
         let written = features.flatMap(\.databases)
         migrations = try DatabaseMigrations(written, state: state)
         deadLetters = DeadLetterStore(written.map { ($0.role, $0.pool) })
+        watermarks = WatermarkStore(written.map { ($0.role, $0.pool) })
     }
 
     var runnerService: any Service { UntilShutdown { [runner] in try await runner.run() } }
     var schedulerService: any Service { UntilShutdown { [scheduler] in try await scheduler.run() } }
 
+    var eventService: any Service { UntilShutdown { [events, runsPort] in try await events.run(runsPort) } }
+
+    private var runsPort: EngineRuns {
+        EngineRuns(jobs: jobs, runner: runner, ledger: ledger, keys: IdempotencyKeys(state: state))
+    }
+
     /// What the HTTP routes and the status command reach.
     func ports(draining: DrainMark? = nil) -> APIPorts {
         let scrape = scrape
         return APIPorts(
-            runs: EngineRuns(jobs: jobs, runner: runner, ledger: ledger),
+            runs: runsPort,
             scheduler: EngineScheduler(scheduler: scheduler),
             deadLetters: EngineDeadLetters(store: deadLetters),
+            watermarks: EngineWatermarks(store: watermarks),
+            events: events,
             probes: probes,
             stats: features.lazy.compactMap(\.stats).first,
             info: ServiceInfo(version: ProcessSetup.version, startedAt: startedAt, memory: { MachineMemory.use() }),

@@ -1,6 +1,7 @@
 import API
 import Cron
 import Foundation
+import HTTPServer
 import Logging
 import Postgres
 import Runtime
@@ -26,8 +27,7 @@ struct Settings: Sendable {
     let features: [any FeatureSettings]
     let state: PGSettings
     let access: AccessSettings
-    let host: String
-    let port: Int
+    let http: HTTPServerConfiguration
     let schedule: Schedule
     let migrateOnStart: Bool
     let log: Log
@@ -44,6 +44,7 @@ extension Settings {
         let access = readAccess(&reader)
         let host = readHost(&reader, hasKey: access.map { !$0.keys.isEmpty } ?? false)
         let port = reader.int(.port, in: 0...65_535, default: 4000)
+        let http = readHTTP(&reader, host: host, port: port)
         let schedule = readSchedule(&reader)
         let migrate = reader.bool(.migrateOnStart, default: false)
         try reader.finish()
@@ -52,8 +53,7 @@ extension Settings {
             features: features,
             state: state,
             access: access,
-            host: host,
-            port: port,
+            http: http,
             schedule: schedule,
             migrateOnStart: migrate,
             log: log

@@ -10,7 +10,8 @@ struct ScramServer: Sendable {
 
     init(user: String, password: String) {
         self.user = user
-        salt = (0..<16).map { _ in UInt8.random(in: .min ... .max) }
+        // 28 bytes, as the real server: libmongoc refuses any other length.
+        salt = (0..<28).map { _ in UInt8.random(in: .min ... .max) }
         let salted = SHA256.stretch(Array(password.utf8), salt: salt, iterations: Self.iterations)
         storedKey = SHA256.hash(SHA256.authenticate(Array("Client Key".utf8), key: salted))
         serverKey = SHA256.authenticate(Array("Server Key".utf8), key: salted)

@@ -1,0 +1,146 @@
+package import Engine
+import Foundation
+package import Runtime
+import Synchronization
+
+/// One piece of news for those who watch: a run that changed.
+package struct RunEvent: Sendable {
+    /// `<epoch>-<number>`: the epoch is this process's, so that an id of another one is recognised as such.
+    package let id: String
+    package let run: RunID
+    package let body: JSONValue
+    package let isFinal: Bool
+}
+
+/// Looks into the ledger once for all who watch, and keeps the last news for those who come back.
+///
+/// Nothing is asked of the database while nobody watches. A watcher that does not keep up loses news in the middle,
+/// never the newest: the queue before it holds 64.
+package final class EventHub: Sendable {
+    /// Watchers at once; the next one is refused.
+    package static let watchersMax = 64
+    static let keptMax = 512
+    private static let queueMax = 64
+
+    private struct Watcher {
+        let run: RunID?
+        let channel: BoundedChannel<RunEvent>
+    }
+
+    private struct State {
+        var watchers: [Int: Watcher] = [:]
+        var nextWatcher = 0
+        var number = 0
+        var kept: [RunEvent] = []
+        var wake: CheckedContinuation<Void, Never>?
+    }
+
+    private let epoch: String
+    private let interval: Duration
+    private let state = Mutex(State())
+
+    package init(interval: Duration = .milliseconds(500)) {
+        self.interval = interval
+        epoch = String(UInt64.random(in: 1 ... .max), radix: 36)
+    }
+
+    package var watcherCount: Int { state.withLock { $0.watchers.count } }
+
+    /// Feeds the watchers until cancelled. A ledger that does not answer is asked again.
+    package func run(_ runs: any RunsPort) async throws {
+        var since: Date?
+        var seen: [RunID: Date] = [:]
+        while !Task.isCancelled {
+            await untilWatched()
+            if Task.isCancelled { return }
+            do {
+                let start: Date
+                if let since { start = since } else { start = try await runs.now() }
+                for record in try await runs.changes(after: start) {
+                    let heard = record.heartbeatAt ?? record.queuedAt
+                    since = max(since ?? start, heard)
+                    guard seen[record.id] != heard else { continue }
+                    seen[record.id] = heard
+                    publish(record, progress: runs.progress(record.id))
+                    if record.state.isFinal { seen[record.id] = nil }
+                }
+                since = since ?? start
+            } catch is CancellationError {
+                return
+            } catch {
+                since = nil
+            }
+            do { try await Task.sleep(for: interval) } catch { return }
+            if watcherCount == 0 { (since, seen) = (nil, [:]) }
+        }
+    }
+
+    /// Tells everybody of a run as it is.
+    func publish(_ record: RunRecord, progress: ProgressSnapshot?) {
+        let targets = state.withLock { state -> [(BoundedChannel<RunEvent>, RunEvent)] in
+            state.number += 1
+            let event = RunEvent(
+                id: "\(epoch)-\(state.number)",
+                run: record.id,
+                body: RunAnswer.run(record, progress: progress),
+                isFinal: record.state.isFinal
+            )
+            state.kept.append(event)
+            if state.kept.count > Self.keptMax { state.kept.removeFirst(state.kept.count - Self.keptMax) }
+            return state.watchers.values.filter { $0.run == nil || $0.run == record.id }.map { ($0.channel, event) }
+        }
+        for (channel, event) in targets where !channel.offer(event) {
+            // Full: the oldest goes, since the newest says more.
+            channel.takeNow()
+            _ = channel.offer(event)
+        }
+    }
+
+    /// What a watcher missed since `lastEventID`; nil when that cannot be told any more.
+    private func missed(since lastEventID: String, of run: RunID?, _ state: State) -> [RunEvent]? {
+        guard let index = state.kept.firstIndex(where: { $0.id == lastEventID }) else { return nil }
+        return state.kept[(index + 1)...].filter { run == nil || $0.run == run }
+    }
+
+    /// Watches until `body` ends. It is lent what was missed (nil: unknown, look at the whole again) and the news.
+    ///
+    /// Throws `.serverBusy` when too many watch already.
+    func watching(
+        _ run: RunID?,
+        lastEventID: String?,
+        _ body: (_ missed: [RunEvent]?, _ news: BoundedChannel<RunEvent>) async throws -> Void
+    ) async throws {
+        let channel = BoundedChannel<RunEvent>(capacity: Self.queueMax)
+        let (number, missed, wake) = try state.withLock { state in
+            guard state.watchers.count < Self.watchersMax else {
+                throw TallyError(.serverBusy, during: "events.watch", "too many watch events already")
+            }
+            state.nextWatcher += 1
+            state.watchers[state.nextWatcher] = Watcher(run: run, channel: channel)
+            let missed = lastEventID.map { self.missed(since: $0, of: run, state) } ?? []
+            defer { state.wake = nil }
+            return (state.nextWatcher, missed, state.wake)
+        }
+        wake?.resume()
+        defer { state.withLock { _ = $0.watchers.removeValue(forKey: number) } }
+        try await body(missed, channel)
+    }
+
+    private func untilWatched() async {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isNow = state.withLock { state -> Bool in
+                    if !state.watchers.isEmpty || Task.isCancelled { return true }
+                    state.wake = continuation
+                    return false
+                }
+                if isNow { continuation.resume() }
+            }
+        } onCancel: {
+            state.withLock { state in
+                defer { state.wake = nil }
+                return state.wake
+            }?.resume()
+        }
+    }
+}

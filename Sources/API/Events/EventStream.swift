@@ -1,0 +1,79 @@
+import Engine
+import Foundation
+import HTTPServer
+import HTTPTypes
+import Runtime
+
+/// Server-sent events (WHATWG HTML, "Server-sent events"): the text a browser reads piece by piece.
+struct EventStream: Sendable {
+    static let heartbeat = Duration.seconds(15)
+    let hub: EventHub
+
+    /// The answer that goes on until the client leaves, the run ends or the daemon stops.
+    ///
+    /// `first` gives the state from which the news go on: all runs under way, or the one that is watched.
+    func response(
+        run: RunID?,
+        lastEventID: String?,
+        first: @escaping @Sendable () async throws -> [JSONValue]
+    ) throws -> ServerResponse {
+        guard hub.watcherCount < EventHub.watchersMax else {
+            throw Problem(
+                .tooManyWatchers,
+                status: 503,
+                "Too many watch already",
+                detail: "At most \(EventHub.watchersMax) streams of events are open at once; ask for the state instead.",
+                headers: ["Retry-After": "10"]
+            )
+        }
+        let hub = hub
+        let stream = ResponseStream(isEndless: true) { write in
+            try await hub.watching(run, lastEventID: lastEventID) { missed, news in
+                try await write(Array("retry: 2000\n\n".utf8))
+                if lastEventID == nil || missed == nil {
+                    for body in try await first() {
+                        try await write(Self.text("run", id: nil, body))
+                        if run != nil, Self.isFinal(body) { return try await write(Self.text("end", id: nil, body)) }
+                    }
+                }
+                for event in missed ?? [] {
+                    try await write(Self.text("run", id: event.id, event.body))
+                }
+                try await Self.pass(news, endsWithRun: run != nil, write)
+            }
+        }
+        var headers: HTTPFields = [.contentType: "text/event-stream; charset=utf-8", .cacheControl: "no-store"]
+        if let name = HTTPField.Name("X-Accel-Buffering") { headers[name] = "no" }
+        return ServerResponse(status: .ok, headers: headers, body: .stream(stream))
+    }
+
+    private static func pass(
+        _ news: BoundedChannel<RunEvent>,
+        endsWithRun: Bool,
+        _ write: ResponseStream.Write
+    ) async throws {
+        while true {
+            let event: RunEvent?
+            do {
+                event = try await withDeadline(heartbeat, during: "events.wait") { try await news.receive() }
+            } catch let error as TallyError where error.kind == .deadlineExceeded {
+                // A comment: keeps proxies awake and finds out who is gone.
+                try await write(Array(": \n\n".utf8))
+                continue
+            }
+            guard let event else { return }
+            try await write(text("run", id: event.id, event.body))
+            if endsWithRun, event.isFinal { return try await write(text("end", id: event.id, event.body)) }
+        }
+    }
+
+    private static func isFinal(_ body: JSONValue) -> Bool {
+        body["state"]?.string.flatMap { RunState(rawValue: $0) }?.isFinal ?? false
+    }
+
+    static func text(_ name: String, id: String?, _ body: JSONValue) -> [UInt8] {
+        var text = id.map { "id: \($0)\n" } ?? ""
+        text += "event: \(name)\ndata: \(body.text)\n\n"
+        return Array(text.utf8)
+    }
+}

@@ -1,0 +1,175 @@
+import Logging
+import Postgres
+import Runtime
+import Telemetry
+
+/// A run whose lease was won and whose record stands in the ledger.
+struct AcceptedRun: Sendable {
+    let id: RunID
+    let job: any Job
+    let options: RunOptions
+    let lease: Lease
+    let cancel: CancelSignal
+    let progress: Progress
+}
+
+/// Carries out one run: raises the fences, watches the job while it works, writes its end.
+struct RunExecution: Sendable {
+    let run: AcceptedRun
+    let ledger: Ledger
+    let settings: RunSettings
+    let failpoint: Failpoint
+    let logger: Logger
+
+    /// How a run ended.
+    struct Outcome: Sendable {
+        var state: RunState
+        var summary: JSONValue?
+        var error: RunError?
+        var counts: [String: Int] = [:]
+        var deadLetters = 0
+    }
+
+    private enum Ending: Sendable {
+        case summary(RunSummary)
+        case cancelRequested
+    }
+
+    /// Runs to the end, which is in the ledger when this returns.
+    func carryOut() async -> Outcome {
+        let started = ContinuousClock.now
+        let context = RunContext(
+            runID: run.id,
+            job: run.job.name,
+            options: run.options,
+            fence: run.options.dryRun ? nil : run.lease.fence,
+            logger: logger,
+            progress: run.progress,
+            deadLetters: DeadLetterSink(
+                job: run.job.name,
+                runID: run.id,
+                pool: run.job.targets.first,
+                keepsPayloads: settings.keepsPayloads
+            ),
+            failpoint: failpoint,
+            backoff: settings.backoff
+        )
+        let outcome = await attempt(context)
+        // The end of a run is written also when everything around it is being cancelled (INV-7).
+        await Uncancelled.run { await self.close(outcome) }
+        EngineMetric.finished(
+            run.job.name,
+            outcome,
+            dryRun: run.options.dryRun,
+            duration: started.duration(to: .now),
+            retries: context.retries
+        )
+        return outcome
+    }
+
+    private func attempt(_ context: RunContext) async -> Outcome {
+        do {
+            if let fence = context.fence {
+                for target in run.job.targets { try await Fence.raise(run.job.name, to: fence, in: target) }
+            }
+            try await failpoint.reach("run.started")
+            let ending = try await withThrowingTaskGroup(of: Ending?.self) { group in
+                group.addTask { .summary(try await run.job.run(context)) }
+                group.addTask {
+                    try await self.watch()
+                    return .cancelRequested
+                }
+                defer { group.cancelAll() }
+                return try await group.next() ?? nil
+            }
+            guard case .summary(let summary)? = ending else { return Outcome(state: .cancelled) }
+            try await failpoint.reach("run.beforeFinish")
+            return Outcome(
+                state: summary.deadLetters > 0 ? .partial : .succeeded,
+                summary: [
+                    "counts": .object(summary.counts.mapValues { .int($0) }), "details": summary.details,
+                    "proof": .string(summary.proof.rawValue), "retries": .int(context.retries),
+                ],
+                counts: summary.counts,
+                deadLetters: summary.deadLetters
+            )
+        } catch {
+            let ours = TallyError.wrapping(error, during: "run")
+            // Being shut down is not being cancelled by somebody: the run may go on later and has used no attempt.
+            let stopped: RunState = Task.isCancelled ? .interrupted : .cancelled
+            return Outcome(state: ours.kind == .cancelled ? stopped : .failed, error: RunError(ours))
+        }
+    }
+
+    /// Renews the lease, writes progress and looks for a stall every second; returns when somebody asked to cancel.
+    ///
+    /// A state database that does not answer for a moment is no reason to stop: the lease says when it is.
+    private func watch() async throws {
+        var stall = StallWatch(limit: settings.stallTimeout, now: .now)
+        while true {
+            if await run.cancel.wait(for: .seconds(1)) { return }
+            try Task.checkCancellation()
+            if let stage = stall.observe(run.progress.mark, at: .now) {
+                throw TallyError(
+                    .deadlineExceeded,
+                    during: "run.stalled",
+                    "stage \(stage) made no progress for \(settings.stallTimeout.map { "\($0)" } ?? "")",
+                    remedy: "Look at what the databases do (locks, load); STALL_TIMEOUT sets the patience."
+                )
+            }
+            try await run.lease.renew()
+            do {
+                if try await ledger.heartbeat(run.id, run.progress.snapshot.json) != nil { return }
+            } catch let error as TallyError where error.kind.disposition == .retry {
+                logger.event(
+                    .warning,
+                    "progress could not be written",
+                    [.runID: "\(run.id)", .job: run.job.name.rawValue, .error: "\(error)"]
+                )
+            }
+        }
+    }
+
+    private func close(_ outcome: Outcome) async {
+        await writeEnd(outcome)
+        await run.lease.release()
+        guard let error = outcome.error else { return }
+        logger.event(
+            .error,
+            "run ended in failure",
+            [
+                .runID: "\(run.id)", .job: run.job.name.rawValue, .state: outcome.state.rawValue,
+                .kind: error.kind, .stage: error.stage, .error: error.summary, .remedy: error.remedy ?? "",
+            ]
+        )
+    }
+
+    /// Tries for a few seconds: the state database may just be restarting.
+    private func writeEnd(_ outcome: Outcome) async {
+        let clock = ContinuousClock()
+        let deadline = clock.now + .seconds(5)
+        while true {
+            do {
+                return try await ledger.move(
+                    run.id,
+                    to: outcome.state,
+                    progress: run.progress.snapshot.json,
+                    summary: outcome.summary,
+                    error: outcome.error
+                )
+            } catch {
+                let ours = TallyError.wrapping(error, during: "run.close")
+                if ours.kind.disposition == .retry, clock.now < deadline {
+                    try? await clock.sleep(for: .milliseconds(250))
+                    continue
+                }
+                logger.event(
+                    .error,
+                    "the end of a run could not be written; its lease will mark it interrupted",
+                    [.runID: "\(run.id)", .job: run.job.name.rawValue, .error: "\(ours)"]
+                )
+                return
+            }
+        }
+    }
+}

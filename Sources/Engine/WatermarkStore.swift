@@ -1,0 +1,54 @@
+package import Postgres
+import Runtime
+
+/// A position as operators see it: where it is kept and what it says.
+package struct OperatorWatermark: Sendable {
+    /// Role of the database that keeps it.
+    package let database: String
+    package let stored: StoredWatermark
+}
+
+/// Watermarks of all targets, to be looked at and moved by an operator.
+package struct WatermarkStore: Sendable {
+    private let targets: [(role: String, pool: PGPool)]
+
+    /// Targets by role; one database under two roles is read once, under the first.
+    package init(_ targets: [(role: String, pool: PGPool)]) {
+        var distinct: [(role: String, pool: PGPool)] = []
+        for target in targets where !distinct.contains(where: { $0.pool === target.pool }) { distinct.append(target) }
+        self.targets = distinct
+    }
+
+    /// Every position, databases in their order.
+    package func list() async throws -> [OperatorWatermark] {
+        var all: [OperatorWatermark] = []
+        for target in targets {
+            let stored = try await target.pool.withConnection { try await Watermarks.list(on: $0) }
+            all += stored.map { OperatorWatermark(database: target.role, stored: $0) }
+        }
+        return all
+    }
+
+    /// Moves a position, also back; the next run reads from there. Throws `.notFound` for an unknown database.
+    package func set(_ key: WatermarkKey, to watermark: Watermark, in database: String) async throws {
+        try await pool(database).withConnection { try await Watermarks.set(key, to: watermark, on: $0) }
+    }
+
+    /// Forgets a position, so that the next run reads everything; false when there is none.
+    package func delete(_ key: WatermarkKey, in database: String) async throws -> Bool {
+        try await pool(database).withConnection { try await Watermarks.delete(key, on: $0) }
+    }
+
+    private func pool(_ role: String) throws -> PGPool {
+        guard let target = targets.first(where: { $0.role == role }) else {
+            let known = targets.map(\.role).joined(separator: ", ")
+            throw TallyError(
+                .notFound,
+                during: "watermarks.find",
+                "there is no such database",
+                remedy: "Known: \(known)."
+            )
+        }
+        return target.pool
+    }
+}
