@@ -84,8 +84,8 @@ let package = Package(
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Mongo", "Postgres", "ProductSync", "Runtime", "Telemetry", log,
-                metrics, lifecycle, jwt,
+                "API", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Marketplaces", "Mongo", "Postgres",
+                "ProductSync", "Runtime", "Telemetry", log, metrics, lifecycle, jwt, httpTypes,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),

@@ -14,12 +14,30 @@ package struct PullTools: Sendable {
     package let until: Date?
 }
 
+/// One account's shop or marketplace, not opened yet.
+package struct AccountPull: Sendable {
+    package let accountID: String
+    package let scope: String
+    /// Makes the source; may ask the vendor.
+    package let open: @Sendable () async throws -> any MarketplaceSource
+
+    package init(accountID: String, scope: String, open: @escaping @Sendable () async throws -> any MarketplaceSource) {
+        self.accountID = accountID
+        self.scope = scope
+        self.open = open
+    }
+
+    func isChosen(_ account: String?) -> Bool {
+        account.map { [accountID, scope].contains($0) } ?? true
+    }
+}
+
 /// Pulls one marketplace: every configured account alone, its pipelines in order.
 ///
 /// One account's failure does not stop the others; the run then fails with the first of them. A second run of the
 /// same window changes nothing.
 package struct MarketplaceJob: Job {
-    package typealias MakeSources = @Sendable (PullTools) async throws -> [any MarketplaceSource]
+    package typealias MakePulls = @Sendable (PullTools) async throws -> [AccountPull]
 
     package let name: JobName
     package let knownOptions: Set<RunOptionName> = [.dryRun, .pipeline, .since, .until, .full, .account]
@@ -27,7 +45,7 @@ package struct MarketplaceJob: Job {
     private let state: PGPool
     private let budget: Duration
     private let clock: @Sendable () -> Date
-    private let makeSources: MakeSources
+    private let makePulls: MakePulls
 
     /// `budget` is how long a run may take before it ends with what it has.
     package init(
@@ -36,14 +54,14 @@ package struct MarketplaceJob: Job {
         state: PGPool,
         budget: Duration = .seconds(3_000),
         clock: @escaping @Sendable () -> Date = { Date() },
-        sources: @escaping MakeSources
+        pulls: @escaping MakePulls
     ) {
         self.name = name
         self.target = target
         self.state = state
         self.budget = budget
         self.clock = clock
-        makeSources = sources
+        makePulls = pulls
     }
 
     package var targets: [PGPool] { [target] }
@@ -62,26 +80,42 @@ package struct MarketplaceJob: Job {
             budgetEnds: Date().addingTimeInterval(budget.inSeconds)
         )
         let tools = PullTools(throttle: throttle, now: now, until: until)
-        let sources = try await makeSources(tools).filter { Self.isChosen($0.scope, options.account) }
-        guard !sources.isEmpty else {
-            throw TallyError(.requestInvalid, during: "marketplace.run", "no configured account is called that")
-        }
+        let configured = try await makePulls(tools)
+        let pulls = configured.filter { $0.isChosen(options.account) }
+        guard !pulls.isEmpty else { throw Self.nobody(name, isConfigured: !configured.isEmpty) }
         let types = try await target.withConnection { try await ColumnTypes.read(on: $0) }
         if !options.dryRun { try await makeMonths(now, context) }
         var tally = RunTally()
-        for source in sources {
-            let store = MarketplaceStore(scope: source.scope, types: types)
-            let puller = Puller(context: context, source: source, store: store, target: target, now: now)
+        for pull in pulls {
             do {
+                let source = try await context.retrying("marketplace.open") { try await pull.open() }
+                let store = MarketplaceStore(scope: source.scope, types: types)
+                let puller = Puller(context: context, source: source, store: store, target: target, now: now)
                 for pipeline in pipelines {
-                    try await pull(pipeline, puller, since, until, &tally)
+                    try await self.pull(pipeline, puller, since, until, &tally)
                 }
+            } catch is PullPaused {
+                tally.counts["paused", default: 0] += 1
             } catch {
                 try Self.rethrowUnlessLocal(error)
-                tally.failures.append((source.scope.scope, TallyError.wrapping(error, during: "marketplace.pull")))
+                tally.failures.append((pull.scope, TallyError.wrapping(error, during: "marketplace.pull")))
             }
         }
-        return try summary(tally, of: sources.count, context)
+        return try summary(tally, of: pulls.count, context)
+    }
+
+    private static func nobody(_ job: JobName, isConfigured: Bool) -> TallyError {
+        if isConfigured {
+            return TallyError(.requestInvalid, during: "marketplace.run", "no configured account is called that")
+        }
+        return TallyError(
+            .settingsInvalid,
+            during: "marketplace.run",
+            "no account of \(job) is configured",
+            remedy: job == "amazon"
+                ? "Set AMAZON_REFRESH_TOKEN with AMAZON_LWA_CLIENT_ID and AMAZON_LWA_CLIENT_SECRET, or MOCK=1."
+                : "Set SHOPIFY_SHOP with SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET, or MOCK=1."
+        )
     }
 
     private func pull(
@@ -170,11 +204,6 @@ package struct MarketplaceJob: Job {
             )
         }
         return date
-    }
-
-    private static func isChosen(_ scope: SourceScope, _ account: String?) -> Bool {
-        guard let account else { return true }
-        return [scope.accountID, scope.scope].contains(account)
     }
 
     /// What concerns the whole run goes on; what concerns one account stays with it.

@@ -15,8 +15,8 @@ struct ImportTable {
         Row(
             module: "Tallyman",
             mayImport: [
-                "API", "ProductSync", "Engine", "HTTPServer", "HTTPWire", "Cron", "Postgres", "Mongo", "Telemetry",
-                "Runtime",
+                "API", "ProductSync", "Marketplaces", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Cron", "Postgres",
+                "Mongo", "Telemetry", "Runtime",
             ]
         ),
         Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "Telemetry", "Runtime"]),

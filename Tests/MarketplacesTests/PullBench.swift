@@ -30,6 +30,7 @@ struct PullBench: Sendable {
             state: pool,
             jobs: [job],
             holder: TestTag.fresh(),
+            settings: RunSettings(backoff: Self.quick),
             failpoint: failpoint,
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
         )
@@ -82,7 +83,48 @@ struct PullBench: Sendable {
                 throttle: tools.throttle,
                 logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
             )
-            return [try await ShopifySource(client: client, accountID: "acme", country: "DE")]
+            return [
+                AccountPull(accountID: "acme", scope: settings.shop) {
+                    try await ShopifySource(client: client, accountID: "acme", country: "DE")
+                }
+            ]
+        }
+    }
+
+    static func trades(_ marketplaces: [AmazonMarketplace]) -> [String: MockTrade] {
+        MockAmazon.trades(marketplaces, orderEvery: 14_400)
+    }
+
+    /// The job `amazon` on the synthetic seller, asked at `clock`.
+    func amazon(
+        _ marketplaces: [AmazonMarketplace] = [AmazonMarketplace("DE")].compactMap { $0 },
+        at clock: Date = Self.noon,
+        transport: (any HTTPTransport)? = nil
+    ) -> MarketplaceJob {
+        MarketplaceJob(
+            name: "amazon",
+            target: pool,
+            state: pool,
+            clock: { clock },
+            pulls: amazonPulls(marketplaces, transport: transport)
+        )
+    }
+
+    func amazonPulls(_ marketplaces: [AmazonMarketplace], transport: (any HTTPTransport)? = nil)
+        -> MarketplaceJob.MakePulls
+    {
+        { tools in
+            let asOf = tools.now
+            let mock = MockAmazon(trades: Self.trades(marketplaces), sellerID: "A0MOCKSELLER", now: { asOf })
+            let account = try #require(
+                AmazonAccount(
+                    accountID: "acme",
+                    sellerID: "A0MOCKSELLER",
+                    marketplaces: marketplaces,
+                    credentials: .token(Secret("Atza|example"))
+                )
+            )
+            return try await MarketplaceJob.pulls([account], transport: transport ?? mock, vault: nil)(tools)
         }
     }
 }

@@ -156,11 +156,13 @@ extension AmazonMapping {
         )
     }
 
-    /// What a refund takes back from sales, on the day it was posted; nil for any other transaction.
+    /// What a refund takes back from sales, on the day of the sale when that is known, else on its own; nil for any other transaction.
     package mutating func refund(_ transaction: WireJSON, id: String) throws -> DocumentRecord? {
         guard transaction["transactionType"].string?.lowercased().contains("refund") == true else { return nil }
         let postedAt = try WireTime.parse(transaction["postedDate"].string)
         let day = day(of: postedAt)
+        let order = transaction["relatedIdentifiers"].array?
+            .first { $0["relatedIdentifierName"].string == "ORDER_ID" }?["relatedIdentifierValue"].string
         let lines = try (transaction["items"].array ?? []).enumerated().map { index, item -> LineRecord in
             let product = Self.product(item)
             let charges = try leaves(item["breakdowns"], path: []).filter {
@@ -179,7 +181,8 @@ extension AmazonMapping {
                     revenue: 0,
                     refunded: abs(charges.reduce(0) { $0 + $1.amount }),
                     unitCost: nil,
-                    currency: marketplace.currency
+                    currency: marketplace.currency,
+                    refundOf: order
                 )
             )
         }

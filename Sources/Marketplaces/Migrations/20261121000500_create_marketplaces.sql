@@ -3,7 +3,7 @@
 DO $$
 BEGIN
     IF to_regclass('public.product') IS NOT NULL AND NOT EXISTS (
-        SELECT FROM pg_attribute WHERE attrelid = 'public.product'::regclass AND attname = 'product_code'
+        SELECT FROM pg_attribute WHERE attrelid = to_regclass('public.product') AND attname = 'product_code'
             AND NOT attisdropped) THEN
         RAISE EXCEPTION 'table public.product is another service''s: it has no column product_code'
             USING HINT = 'Let DATABASE_URL name a database of its own for the marketplaces.';
@@ -133,6 +133,8 @@ CREATE TABLE marketplace.order_lines (
     refunded numeric NOT NULL,
     unit_cost numeric,
     currency_code text NOT NULL,
+    -- The order a refund takes back from.
+    refund_of text,
     PRIMARY KEY (source, account_id, scope, document_id, line_id)
 );
 CREATE INDEX order_lines_by_day

@@ -6,6 +6,8 @@ import Synchronization
 package final class MockFaults: Sendable {
     package enum Fault: String, Sendable, CaseIterable {
         case busy, failure, html, truncated, unauthorized
+        /// Amazon refuses the page token; elsewhere nothing happens.
+        case pageToken
 
         func response(_ headers: [String: String]) -> OutboundResponse {
             switch self {
@@ -14,6 +16,7 @@ package final class MockFaults: Sendable {
             case .html: OutboundResponse(status: 200, headers: headers, body: Array("<html>502</html>".utf8))
             case .truncated: OutboundResponse(status: 200, headers: headers, body: Array("{\"data\":{\"ord".utf8))
             case .unauthorized: OutboundResponse(status: 401, headers: headers)
+            case .pageToken: OutboundResponse(status: 503, headers: headers)
             }
         }
     }
@@ -54,6 +57,9 @@ package final class MockFaults: Sendable {
         }
         return enough ? status(at: now) : nil
     }
+
+    /// The rate of an operation's bucket after one call was taken from it; nil when it is empty.
+    func spendOne(_ operation: String) -> Double? { spend(1, at: Date()) == nil ? nil : perSecond }
 
     func status(at now: Date) -> String {
         let level = state.withLock { $0.level }

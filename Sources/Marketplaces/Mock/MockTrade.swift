@@ -14,6 +14,8 @@ package struct MockTrade: Sendable {
     package let seed: UInt64
     package let currency: String
     package let zone: TimeZone
+    /// Whether orders are edited a day after they were placed.
+    package let hasEdits: Bool
 
     package init(
         epoch: Date = Date(timeIntervalSince1970: 1_767_225_600),
@@ -21,8 +23,10 @@ package struct MockTrade: Sendable {
         productCount: Int = 40,
         seed: UInt64 = 1,
         currency: String = "EUR",
-        zone: String = "Europe/Berlin"
+        zone: String = "Europe/Berlin",
+        hasEdits: Bool = true
     ) {
+        self.hasEdits = hasEdits
         self.epoch = epoch
         self.orderEvery = max(1, orderEvery)
         self.productCount = max(1, productCount)
@@ -141,7 +145,7 @@ package struct MockTrade: Sendable {
         let isPaid = now >= placed.addingTimeInterval(60)
         if isPaid { updated = placed.addingTimeInterval(60) }
         let isCancelled = happened(29, 5, after: 7_200)
-        let isEdited = happened(17, 6, after: 86_400)
+        let isEdited = hasEdits && happened(17, 6, after: 86_400)
         let isRefunded = happened(10, 7, after: 5 * 86_400)
         let lines = (0..<(1 + pick(3, 8, number))).map { index -> Line in
             let product = pick(productCount, 9, number, index)
@@ -165,6 +169,11 @@ package struct MockTrade: Sendable {
             lines: lines,
             feeCents: isPaid ? net * 29 / 1_000 + 30 : 0
         )
+    }
+
+    /// When the order would be refunded, if it is.
+    package func refundedAt(_ number: Int) -> Date {
+        placedAt(number).addingTimeInterval(5 * 86_400 + Double(number % 600))
     }
 
     // MARK: Control totals

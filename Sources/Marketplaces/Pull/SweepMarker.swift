@@ -21,6 +21,7 @@ struct SweepMarker {
         guard seen.count < Self.seenMax else { return }
         for product in rows.products { seen.insert(product.code.hashValue) }
         for listing in rows.listings { seen.insert(listing.id.hashValue) }
+        for id in rows.seen { seen.insert(id.hashValue) }
         for refused in rows.refused { seen.insert(refused.key.hashValue) }
     }
 

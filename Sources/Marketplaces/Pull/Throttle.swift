@@ -43,6 +43,8 @@ package struct Throttle: Sendable {
             throw PullPaused(wait: wait)
         }
         progress.stage("\(stage): waiting \(max(1, wait.components.seconds)) s for the vendor's rate limit")
+        progress.note(waiting: true)
+        defer { progress.note(waiting: false) }
         do {
             try await sleep(wait)
         } catch {
@@ -50,6 +52,15 @@ package struct Throttle: Sendable {
             throw error
         }
         progress.stage(stage)
+    }
+
+    /// Waits for something the vendor is making; shown as progress. Throws `PullPaused` when the run's time is spent.
+    package func wait(_ duration: Duration, stage: String) async throws {
+        guard now().addingTimeInterval(duration.inSeconds) < budgetEnds else { throw PullPaused(wait: duration) }
+        progress.stage("\(stage): waiting for the vendor")
+        progress.note(waiting: true)
+        defer { progress.note(waiting: false) }
+        try await sleep(duration)
     }
 
     package func observe(_ bucket: String, _ observation: RateObservation, allowance: RateAllowance) async throws {

@@ -19,7 +19,7 @@ struct DocumentWriter {
         case .order:
             return shared + [
                 ("sold_at", "timestamptz"), ("units", "bigint"), ("units_refunded", "bigint"), ("revenue", "numeric"),
-                ("refunded", "numeric"), ("unit_cost", "numeric"),
+                ("refunded", "numeric"), ("unit_cost", "numeric"), ("refund_of", "text"),
             ]
         case .fee: return shared + [("posted_at", "timestamptz"), ("fee_type", "text"), ("amount", "numeric")]
         }
@@ -39,16 +39,32 @@ struct DocumentWriter {
         let lines = lineText(current)
         if compareOnly { return try await differences(ids, lines, connection) }
         try await saveDocuments(current, connection)
-        let before = try await connection.query(
+        let before = try await days(of: ids, connection)
+        var changed = try await removeGone(ids, lines, connection)
+        changed += try await saveLines(lines, connection)
+        // Asked for again: the day of a refund is its sale's.
+        let after = try await days(of: ids, connection)
+        changed += try await derive(before.union(after), connection)
+        return changed
+    }
+
+    private func days(of ids: PGValue, _ connection: PGConnection) async throws -> Set<Day> {
+        let rows = try await connection.query(
             "SELECT DISTINCT product_code, ts FROM \(lineTable) "
                 + "WHERE source = $1 AND account_id = $2 AND scope = $3 AND document_id = ANY ($4)",
             scopeValues + [ids]
-        ).rows.map { Day(product: try $0[0].string(), ts: try $0[1].date()) }
-        var changed = try await removeGone(ids, lines, connection)
-        changed += try await saveLines(lines, connection)
-        let after = current.flatMap { $0.lines.map { Day(product: $0.productCode, ts: $0.day) } }
-        changed += try await derive(Set(before + after), connection)
-        return changed
+        ).rows
+        return Set(try rows.map { Day(product: try $0[0].string(), ts: try $0[1].date()) })
+    }
+
+    /// A column's incoming value.
+    private func arriving(_ name: String) -> String {
+        guard name == "ts", kind == .order else { return "i.\(name)" }
+        return """
+            CASE WHEN i.refund_of IS NULL THEN i.ts ELSE coalesce((SELECT min(o.ts) FROM marketplace.order_lines o
+                WHERE o.source = $1 AND o.account_id = $2 AND o.scope = $3 AND o.document_id = i.refund_of
+                    AND o.product_code = i.product_code), i.ts) END
+            """
     }
 
     private struct Day: Hashable {
@@ -107,7 +123,7 @@ struct DocumentWriter {
         return try await connection.query(
             """
             INSERT INTO \(lineTable) AS l (source, account_id, scope, document_id, line_id, \(list))
-            SELECT $1, $2, $3, i.document_id, i.line_id, $1, $4, \(names.map { "i.\($0)" }.joined(separator: ", "))
+            SELECT $1, $2, $3, i.document_id, i.line_id, $1, $4, \(names.map(arriving).joined(separator: ", "))
             FROM jsonb_to_recordset($5::jsonb) AS i (document_id text, line_id text, \(record))
             ON CONFLICT (source, account_id, scope, document_id, line_id) DO UPDATE SET (\(list)) = ROW (\(incoming))
             WHERE (\(stored)) IS DISTINCT FROM (\(incoming))
@@ -120,7 +136,7 @@ struct DocumentWriter {
         let names = lineColumns.map(\.name)
         let record = lineColumns.map { "\($0.name) \($0.type)" }.joined(separator: ", ")
         let stored = names.map { "l.\($0)" }.joined(separator: ", ")
-        let incoming = names.map { "i.\($0)" }.joined(separator: ", ")
+        let incoming = names.map(arriving).joined(separator: ", ")
         let rows = try await connection.query(
             """
             SELECT count(*) FROM (SELECT * FROM \(lineTable)
@@ -233,6 +249,7 @@ struct DocumentWriter {
                     rows.field("refunded", line.refunded)
                     rows.field("unit_cost", line.unitCost)
                     rows.field("currency_code", line.currency)
+                    rows.field("refund_of", line.refundOf)
                 case .fee(let line):
                     rows.field("line_id", line.id)
                     rows.field("product_code", line.productCode)

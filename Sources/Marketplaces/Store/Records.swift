@@ -91,6 +91,8 @@ package enum LineRecord: Sendable, Equatable {
         package var refunded: Decimal
         package var unitCost: Decimal?
         package var currency: String
+        /// The order that this line takes back from: it then counts on the day of that order's sale.
+        package var refundOf: String?
 
         package init(
             id: String,
@@ -103,8 +105,10 @@ package enum LineRecord: Sendable, Equatable {
             revenue: Decimal,
             refunded: Decimal,
             unitCost: Decimal?,
-            currency: String
+            currency: String,
+            refundOf: String? = nil
         ) {
+            self.refundOf = refundOf
             self.id = id
             self.productCode = productCode
             self.sku = sku
@@ -187,6 +191,8 @@ package struct MappedRows: Sendable, Equatable {
     package var listings: [ListingRecord] = []
     package var documents: [DocumentRecord] = []
     package var refused: [RefusedRecord] = []
+    /// Ids that a sweep saw without their content.
+    package var seen: [String] = []
     /// Records that the answer held, refused ones included.
     package var records = 0
 
