@@ -1,3 +1,5 @@
+import Foundation
+
 /// What the documents say, compared with what the code says.
 enum DocumentRules {
     /// The text of the first fenced block between two markers, without the fence.
@@ -36,7 +38,7 @@ enum DocumentRules {
     }
 
     static func errorProblems(document: String, source: String) -> [String] {
-        let rows = tableRows(document)
+        let rows = tableRows(section(document, after: nil))
         let documented = Dictionary(
             rows.map { ($0.name, $0.cells.first ?? "") },
             uniquingKeysWith: { first, _ in first }
@@ -49,6 +51,23 @@ enum DocumentRules {
             }
             + kinds.filter { documented[$0.key] != nil && documented[$0.key] != $0.value }
             .map { "docs/errors.md says \(documented[$0.key] ?? "") for \($0.key); the code says \($0.value)" }.sorted()
+    }
+
+    /// The names of problem documents in the second table are those of `Problem.Name`, no more and no fewer.
+    static func problemNameProblems(document: String, source: String) -> [String] {
+        let names = Set(source.matches(of: #/case \w+ = "([a-z-]+)"/#).map { String($0.output.1) })
+        let rows = tableRows(section(document, after: problemsHeading)).map(\.name)
+        return repeated(rows).map { "\($0) stands twice among the problems of docs/errors.md" }
+            + names.subtracting(rows).sorted().map { "docs/errors.md lacks the problem \($0)" }
+            + Set(rows).subtracting(names).sorted().map { "docs/errors.md names \($0), which is no problem" }
+    }
+
+    private static let problemsHeading = "## Problem documents over HTTP"
+
+    /// What stands before the heading of the problems (nil), or after it.
+    private static func section(_ document: String, after heading: String?) -> String {
+        let parts = document.components(separatedBy: problemsHeading)
+        return heading == nil ? parts[0] : parts.dropFirst().joined()
     }
 
     /// Names of metrics written in the sources.

@@ -8,6 +8,20 @@ import Testing
         for problem in DocumentRules.errorProblems(document: document, source: source) { Issue.record("\(problem)") }
     }
 
+    @Test func errorsListEveryProblem() throws {
+        let source = try #require(Project.text("Sources/API/Answer/Problem.swift"))
+        let document = try #require(Project.text("docs/errors.md"))
+        for problem in DocumentRules.problemNameProblems(document: document, source: source) {
+            Issue.record("\(problem)")
+        }
+        let short = "## Problem documents over HTTP\n| `not-found` | 404 | a | b |"
+        #expect(
+            DocumentRules.problemNameProblems(document: short, source: source).contains {
+                $0 == "docs/errors.md lacks the problem job-unknown"
+            }
+        )
+    }
+
     @Test func metricsListEveryName() throws {
         let document = try #require(Project.text("docs/metrics.md"))
         let used = DocumentRules.metricNames(Project.swiftFiles)

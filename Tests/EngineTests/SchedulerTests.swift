@@ -160,8 +160,10 @@ import Testing
         // A leader died between the record and the run; another died just after the run began.
         _ = try await pool.withConnection { connection in
             try await connection.query(
-                "INSERT INTO etl.fires (job, instant, run_id, outcome) VALUES ('counted', $1, gen_random_uuid(), 'due'), "
-                    + "('counted', $2, (SELECT id FROM etl.runs LIMIT 1), 'due')",
+                """
+                INSERT INTO etl.fires (job, instant, run_id, outcome) VALUES
+                    ('counted', $1, gen_random_uuid(), 'due'), ('counted', $2, (SELECT id FROM etl.runs LIMIT 1), 'due')
+                """,
                 [.timestamp(Self.at(1_200)), .timestamp(Self.at(1_800))]
             )
         }

@@ -22,7 +22,7 @@ struct EventStream: Sendable {
                 .tooManyWatchers,
                 status: 503,
                 "Too many watch already",
-                detail: "At most \(EventHub.watchersMax) streams of events are open at once; ask for the state instead.",
+                detail: "At most \(EventHub.watchersMax) streams of events are open at once; ask for states instead.",
                 headers: ["Retry-After": "10"]
             )
         }

@@ -35,8 +35,10 @@ struct WatermarkRoutes: Sendable {
     private func show(_ request: APIRequest) async throws -> ServerResponse {
         let key = try key(request)
         let database = request.parameter("database")
-        guard let found = try await ports.watermarks.list().first(where: { $0.database == database && $0.stored.key == key })
-        else { throw Self.unknown }
+        let all = try await ports.watermarks.list()
+        guard let found = all.first(where: { $0.database == database && $0.stored.key == key }) else {
+            throw Self.unknown
+        }
         return .json(["success": true, "watermark": WatermarkAnswer.body(found)])
     }
 

@@ -41,8 +41,11 @@ struct ServeCommand: TallyCommand {
         )
         graph.scrape.start()
         // Shut down from the last to the first: ready turns 503, no new fires, runs end, then HTTP closes.
+        let services: [any Service] = [
+            server, graph.eventService, graph.runnerService, graph.schedulerService, draining,
+        ]
         var configuration = ServiceGroupConfiguration(
-            services: [server, graph.eventService, graph.runnerService, graph.schedulerService, draining].map { .init(service: $0) },
+            services: services.map { .init(service: $0) },
             gracefulShutdownSignals: [.sigterm, .sigint],
             logger: Logger(label: "lifecycle")
         )
