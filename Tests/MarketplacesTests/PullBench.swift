@@ -63,6 +63,7 @@ struct PullBench: Sendable {
         ].map { try psql($0) }.joined(separator: "\n--\n")
     }
 
+    static let quick = Backoff(base: .milliseconds(1), ceiling: .milliseconds(5), attemptsMax: 8)
     static let trade = MockTrade(orderEvery: 14_400)
     static let noon = Date(timeIntervalSince1970: 1_772_366_400)
 
