@@ -133,6 +133,10 @@ package struct MarketplaceJob: Job {
                 try await DerivedCheck(scope: scope, types: puller.store.types).check(pipeline, in: target)
             }
             tally.add(result, pipeline, scope)
+            if pipeline == .sales, !result.isPaused, !puller.context.options.dryRun {
+                let control = try await ControlCheck(puller: puller).check(until: result.until)
+                tally.add(control, scope)
+            }
             MarketplaceMetric.took(source: scope.source, pipeline: pipeline, started.duration(to: .now))
         } catch {
             MarketplaceMetric.failed(source: scope.source, stage: pipeline.rawValue)
@@ -223,6 +227,11 @@ private struct RunTally {
     var details: [String: JSONValue] = [:]
     var refused = 0
     var failures: [(scope: String, error: TallyError)] = []
+
+    mutating func add(_ control: ControlCheck.Outcome, _ scope: SourceScope) {
+        guard control.days > 0 else { return }
+        details["\(scope.scope)/control"] = ["days": .int(control.days), "differing": .int(control.differing)]
+    }
 
     mutating func add(_ result: PullResult, _ pipeline: Pipeline, _ scope: SourceScope) {
         counts["records", default: 0] += result.records

@@ -72,6 +72,8 @@ package struct APIPorts: Sendable {
     package var isDraining: @Sendable () -> Bool
     /// Reads the configuration folder again, all or nothing; what changed, in words.
     package var reload: @Sendable () async throws -> [String]
+    /// Takes a webhook of Shopify; nil where no shop's client secret is configured.
+    package var shopifyHook: (@Sendable (HookDelivery) async throws -> HookOutcome)?
 
     package init(
         runs: any RunsPort,
@@ -84,8 +86,10 @@ package struct APIPorts: Sendable {
         info: ServiceInfo,
         metricsText: @escaping @Sendable () -> String,
         isDraining: @escaping @Sendable () -> Bool,
-        reload: @escaping @Sendable () async throws -> [String] = { [] }
+        reload: @escaping @Sendable () async throws -> [String] = { [] },
+        shopifyHook: (@Sendable (HookDelivery) async throws -> HookOutcome)? = nil
     ) {
+        self.shopifyHook = shopifyHook
         self.runs = runs
         self.scheduler = scheduler
         self.deadLetters = deadLetters

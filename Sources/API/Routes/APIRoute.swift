@@ -12,6 +12,8 @@ package struct APIRoute: Sendable {
     package let changes: Bool
     /// May take as long as a run does.
     package let isLong: Bool
+    /// Bytes of a body beyond which it is refused before it is read.
+    package let bodyMax: Int
     package let handler: Handler
 
     init(
@@ -20,6 +22,7 @@ package struct APIRoute: Sendable {
         _ access: AccessLevel,
         changes: Bool? = nil,
         isLong: Bool = false,
+        bodyMax: Int = APIRoutes.bodyBytesMax,
         _ handler: @escaping Handler
     ) {
         self.method = method
@@ -27,6 +30,7 @@ package struct APIRoute: Sendable {
         self.access = access
         self.changes = changes ?? (method != .get)
         self.isLong = isLong
+        self.bodyMax = bodyMax
         self.handler = handler
     }
 }

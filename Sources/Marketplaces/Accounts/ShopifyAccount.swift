@@ -27,6 +27,14 @@ package struct ShopifyAccount: Sendable {
         self.credentials = credentials
     }
 
+    /// What Shopify signs webhooks with; nil for a bare token.
+    package var clientSecret: Secret<String>? {
+        switch credentials {
+        case .token: nil
+        case .client(_, let secret), .refresh(_, let secret, _): secret
+        }
+    }
+
     func tokens(_ transport: any HTTPTransport, _ vault: (any TokenKeeping)?) -> any AccessTokens {
         let grant: TokenGrant
         let url = settings.baseURL.appending(path: "admin/oauth/access_token")

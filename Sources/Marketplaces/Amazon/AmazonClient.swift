@@ -156,8 +156,9 @@ package final class AmazonClient: Sendable {
             "Authorise the application again in Seller Central and set AMAZON_REFRESH_TOKEN to the new token; it "
                 + "needs the roles Product Listing, Inventory and Order Tracking, and Finance and Accounting."
         case 404: "Check AMAZON_REGION and AMAZON_SELLER_ID."
-        default: "Grant the application the roles Product Listing, Inventory and Order Tracking, and Finance and "
-            + "Accounting, then authorise it again."
+        default:
+            "Grant the application the roles Product Listing, Inventory and Order Tracking, and Finance and "
+                + "Accounting, then authorise it again."
         }
     }
 }

@@ -131,6 +131,20 @@ package struct AmazonMapping: Sendable {
         }
     }
 
+    /// One interval of the order metrics.
+    package static func control(_ entry: WireJSON, currency: String) throws -> ControlTotal {
+        let money = try Money(entry["totalSales"])
+        guard let units = entry["unitCount"].int, money.currency == currency else {
+            throw TallyError(
+                .recordMalformed,
+                during: "amazon.map",
+                "order metrics are not in the marketplace's currency"
+            )
+        }
+        let start = entry["interval"].string?.components(separatedBy: "--").first
+        return ControlTotal(day: try WireTime.parse(start), units: units, revenue: money.amount)
+    }
+
     private static func domain(_ country: String) -> String {
         switch country {
         case "US": "com"

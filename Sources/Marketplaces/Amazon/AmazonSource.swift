@@ -76,6 +76,26 @@ package final class AmazonSource: MarketplaceSource {
         }
     }
 
+    /// Amazon's own figures of the last whole days.
+    package func controlTotals(until: Date) async throws -> [ControlTotal] {
+        var calendar = Calendar(identifier: .gregorian)
+        calendar.timeZone = marketplace.zone
+        let end = calendar.startOfDay(for: until)
+        guard let start = calendar.date(byAdding: .day, value: -Self.controlDays, to: end) else { return [] }
+        let answer = try await client.get(
+            .getOrderMetrics,
+            [
+                ("marketplaceIds", marketplace.id), ("interval", "\(WireTime.text(start))--\(WireTime.text(end))"),
+                ("granularity", "Day"), ("granularityTimeZone", marketplace.zone.identifier),
+            ]
+        )
+        return try (answer["payload"].array ?? []).map { entry in
+            try AmazonMapping.control(entry, currency: marketplace.currency)
+        }
+    }
+
+    private static let controlDays = 7
+
     package func page(_ pipeline: Pipeline, _ window: PullWindow, cursor: String?) async throws -> SourcePage {
         switch pipeline {
         case .products, .listings: return try await listings(pipeline, window, cursor)
@@ -120,7 +140,8 @@ package final class AmazonSource: MarketplaceSource {
         scanning.withLock { $0 = windowStart }
         var (rows, next) = try await transactions(part, pageToken) { try $0.refund($1, id: $2) }
         rows.records = rows.documents.count + rows.refused.count
-        let following = next.map { "r:\(WireTime.text(windowStart))|\($0)" }
+        let following =
+            next.map { "r:\(WireTime.text(windowStart))|\($0)" }
             ?? (end < window.until ? "r:\(WireTime.text(end))|" : nil)
         return SourcePage(rows: rows, next: following)
     }

@@ -172,13 +172,14 @@ CREATE TABLE marketplace.notices (
     source text NOT NULL,
     scope text NOT NULL,
     notice_id text NOT NULL,
+    pipeline text NOT NULL,
     topic text NOT NULL,
     object_id text,
     received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     settled_at timestamptz,
-    PRIMARY KEY (source, scope, notice_id)
+    PRIMARY KEY (source, scope, notice_id, pipeline)
 );
-CREATE INDEX notices_open ON marketplace.notices (source, scope, received_at) WHERE settled_at IS NULL;
+CREATE INDEX notices_open ON marketplace.notices (source, scope, pipeline, received_at) WHERE settled_at IS NULL;
 
 -- migrate:down
 DROP SCHEMA marketplace CASCADE;

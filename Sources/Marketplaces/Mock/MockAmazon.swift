@@ -11,6 +11,7 @@ package final class MockAmazon: HTTPTransport {
     private let now: @Sendable () -> Date
     private let faults: MockFaults
     private let baseURL: String
+    private let grants: MockGrants?
     /// The largest number of results a listings search admits to; fewer than Amazon's in tests.
     let listingsPageMax: Int
 
@@ -19,6 +20,7 @@ package final class MockAmazon: HTTPTransport {
         trades: [String: MockTrade],
         sellerID: String,
         faults: MockFaults = MockFaults(),
+        grants: MockGrants? = nil,
         baseURL: String = "https://mock.invalid",
         listingsPageMax: Int = 20,
         now: @escaping @Sendable () -> Date
@@ -27,6 +29,7 @@ package final class MockAmazon: HTTPTransport {
         self.sellerID = sellerID
         self.faults = faults
         self.baseURL = baseURL
+        self.grants = grants
         self.listingsPageMax = listingsPageMax
         self.now = now
     }
@@ -52,8 +55,11 @@ package final class MockAmazon: HTTPTransport {
         var headers = ["Content-Type": "application/json", "x-amzn-RequestId": "mock"]
         let asked = MockAmazonRequest(request, now: now())
         if asked.path.hasPrefix("/documents-of-the-mock/") { return document(asked, headers) }
+        if let grants, asked.path == "/auth/o2/token" { return grants.respond(request) }
         let token = request.secretHeaders["x-amz-access-token"]?.expose { $0 }
-        guard let token, !token.isEmpty, token != "revoked" else { return Self.refusal(403, "Unauthorized", headers) }
+        guard let token, !token.isEmpty, token != "revoked", grants?.admits(token) ?? true else {
+            return Self.refusal(403, "Unauthorized", headers)
+        }
         if let fault = faults.next() {
             return fault == .pageToken
                 ? asked.token == nil ? answer(asked, headers) : Self.refusal(400, "InvalidInput", headers)

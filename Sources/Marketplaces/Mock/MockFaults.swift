@@ -25,20 +25,29 @@ package final class MockFaults: Sendable {
         var script: [Fault?]
         var level: Double
         var at: Date?
+        var count = 0
     }
     private let state: Mutex<State>
     private let burst: Double
     private let perSecond: Double
+    private let percent: Int
 
-    /// `script`: what the next requests meet, nil for no fault. Without `perSecond` nothing is throttled.
-    package init(script: [Fault?] = [], perSecond: Double = 1_000_000, burst: Double = 20_000) {
+    /// `script`: what the next requests meet, nil for no fault; then so many of a hundred go wrong, one way after the
+    /// other. Without `perSecond` nothing is throttled.
+    package init(script: [Fault?] = [], percent: Int = 0, perSecond: Double = 1_000_000, burst: Double = 20_000) {
         state = Mutex(State(script: script, level: burst))
         self.perSecond = perSecond
+        self.percent = percent
         self.burst = burst
     }
 
     func next() -> Fault? {
-        state.withLock { $0.script.isEmpty ? nil : $0.script.removeFirst() }
+        state.withLock { state in
+            if !state.script.isEmpty { return state.script.removeFirst() }
+            state.count += 1
+            guard state.count * percent / 100 > (state.count - 1) * percent / 100 else { return nil }
+            return Fault.allCases[state.count * percent / 100 % Fault.allCases.count]
+        }
     }
 
     private static func refill(_ state: inout State, _ now: Date, _ perSecond: Double, _ burst: Double) {

@@ -7,17 +7,27 @@ import Synchronization
 ///
 /// Knows the documents of `ShopifyQuery` by their operation name.
 package final class MockShopify: HTTPTransport {
-    private let trade: MockTrade
+    let trade: MockTrade
+    let now: @Sendable () -> Date
+    /// Where bulk results are fetched from.
+    let baseURL: String
     private let shop: String
-    private let now: @Sendable () -> Date
     private let faults: MockFaults
+    private let bulkFaults: Mutex<[BulkFault]>
+    private let grants: MockGrants?
 
     package init(
         trade: MockTrade,
         shop: String,
         faults: MockFaults = MockFaults(),
+        bulkFaults: [BulkFault] = [],
+        grants: MockGrants? = nil,
+        baseURL: String = "https://mock.invalid",
         now: @escaping @Sendable () -> Date
     ) {
+        self.bulkFaults = Mutex(bulkFaults)
+        self.baseURL = baseURL
+        self.grants = grants
         self.trade = trade
         self.shop = shop
         self.faults = faults
@@ -34,14 +44,29 @@ package final class MockShopify: HTTPTransport {
         to file: URL,
         limits: ExchangeLimits
     ) async throws -> OutboundResponse {
-        OutboundResponse(status: 404)
+        try Task.checkCancellation()
+        guard FileManager.default.createFile(atPath: file.path(), contents: nil) else {
+            throw TallyError(.unknown, during: "mock.download", "the file cannot be made")
+        }
+        let handle = try FileHandle(forWritingTo: file)
+        defer { try? handle.close() }
+        let isKnown = bulkResult(request.url.lastPathComponent) { try? handle.write(contentsOf: Data($0)) }
+        return OutboundResponse(status: isKnown ? 200 : 404)
     }
+
+    func nextBulkFault() -> BulkFault? { bulkFaults.withLock { $0.isEmpty ? nil : $0.removeFirst() } }
 
     /// One exchange. A token that is missing or revoked is answered with 401, as the faults say with others.
     package func respond(_ request: OutboundRequest) -> OutboundResponse {
         let headers = ["Content-Type": "application/json", "X-Shopify-API-Version": ShopifySettings.version]
+        if request.url.path().hasPrefix("/bulk-of-the-mock/") {
+            var body: [UInt8] = []
+            let isKnown = bulkResult(request.url.lastPathComponent) { body += $0 }
+            return OutboundResponse(status: isKnown ? 200 : 404, body: body)
+        }
+        if let grants, request.url.path().hasSuffix("/oauth/access_token") { return grants.respond(request) }
         let token = request.secretHeaders["X-Shopify-Access-Token"]?.expose { $0 }
-        guard let token, !token.isEmpty, token != "revoked" else {
+        guard let token, !token.isEmpty, token != "revoked", grants?.admits(token) ?? true else {
             return OutboundResponse(status: 401, headers: headers, body: Array(#"{"errors":"unauthorized"}"#.utf8))
         }
         if let fault = faults.next() { return fault.response(headers) }
@@ -78,8 +103,21 @@ package final class MockShopify: HTTPTransport {
         case .orders: return orders(page, now, "orders") { self.order($0) }
         case .fees: return orders(page, now, "orders") { self.fees($0) }
         case .balance: return balance(page, now)
+        case .bulkRun: return bulkRun(variables["query"].string ?? "")
+        case .bulkState: return bulkState(variables["id"].string ?? "")
+        case .ordersByID, .productsByID:
+            let ids = (variables["ids"].array ?? []).compactMap { $0.string }
+            return "{\"nodes\":[\(ids.map { object($0, now) ?? "null" }.joined(separator: ","))]}"
         case .variantsOfProduct, .linesOfOrder, .linesOfRefund: return "{}"
         }
+    }
+
+    /// One object by its id; nil when there is none.
+    private func object(_ id: String, _ now: Date) -> String? {
+        guard let number = id.split(separator: "/").last.flatMap({ Int($0) }), number > 0 else { return nil }
+        if id.contains("/Order/") { return trade.order(number - 1, at: now).map { order($0) } }
+        guard id.contains("/Product/"), number <= trade.products(at: now) else { return nil }
+        return product(number - 1, now)?.text
     }
 
     // MARK: Objects
@@ -99,7 +137,7 @@ package final class MockShopify: HTTPTransport {
         "gid://shopify/ProductVariant/\(variant.product * 10 + variant.number + 1)"
     }
 
-    private func productFields(_ variant: MockTrade.Variant) -> String {
+    func productFields(_ variant: MockTrade.Variant) -> String {
         """
         "id":"gid://shopify/Product/\(variant.product + 1)","title":\(text(variant.title)),\
         "vendor":\(text(variant.brand)),"productType":\(text(variant.category)),"status":"ACTIVE",\
@@ -108,7 +146,7 @@ package final class MockShopify: HTTPTransport {
         """
     }
 
-    private func variantFields(_ variant: MockTrade.Variant) -> String {
+    func variantFields(_ variant: MockTrade.Variant) -> String {
         """
         "id":"\(variantID(variant))","sku":"\(variant.sku)","barcode":null,"title":"Size \(variant.number)",\
         "price":"\(MockTrade.money(variant.priceCents))","createdAt":"\(WireTime.text(variant.createdAt))",\
@@ -117,17 +155,28 @@ package final class MockShopify: HTTPTransport {
         """
     }
 
+    func orderFields(_ order: MockTrade.Order) -> String {
+        """
+        "id":"gid://shopify/Order/\(order.number + 1)","createdAt":"\(WireTime.text(order.placedAt))",\
+        "processedAt":"\(WireTime.text(order.placedAt))","updatedAt":"\(WireTime.text(order.updatedAt))",\
+        "cancelledAt":\(order.cancelledAt.map { "\"\(WireTime.text($0))\"" } ?? "null"),"test":false,\
+        "displayFinancialStatus":"PAID"
+        """
+    }
+
+    func lineFields(_ line: MockTrade.Line, of order: MockTrade.Order) -> String {
+        """
+        "id":"gid://shopify/LineItem/\((order.number + 1) * 10 + line.number)","quantity":\(line.units),\
+        "sku":"\(line.variant.sku)","title":\(text(line.variant.title)),\
+        "originalTotalSet":\(bag(line.grossCents)),"discountAllocations":[\
+        \(line.discountCents == 0 ? "" : "{\"allocatedAmountSet\":\(bag(line.discountCents))}")],\
+        "variant":{"id":"\(variantID(line.variant))","inventoryItem":{"unitCost":\(plain(line.variant.costCents))}}
+        """
+    }
+
     private func order(_ order: MockTrade.Order) -> String {
         let id = order.number + 1
-        let lines = order.lines.map { line in
-            """
-            {"id":"gid://shopify/LineItem/\(id * 10 + line.number)","quantity":\(line.units),\
-            "sku":"\(line.variant.sku)","title":\(text(line.variant.title)),\
-            "originalTotalSet":\(bag(line.grossCents)),"discountAllocations":[\
-            \(line.discountCents == 0 ? "" : "{\"allocatedAmountSet\":\(bag(line.discountCents))}")],\
-            "variant":{"id":"\(variantID(line.variant))","inventoryItem":{"unitCost":\(plain(line.variant.costCents))}}}
-            """
-        }
+        let lines = order.lines.map { "{\(lineFields($0, of: order))}" }
         let refunds = order.lines.filter { $0.refundedUnits > 0 }.map { line in
             """
             {"id":"gid://shopify/Refund/\(id * 10 + line.number)","refundLineItems":{"pageInfo":\
@@ -137,15 +186,12 @@ package final class MockShopify: HTTPTransport {
             """
         }
         return """
-            {"id":"gid://shopify/Order/\(id)","createdAt":"\(WireTime.text(order.placedAt))",\
-            "processedAt":"\(WireTime.text(order.placedAt))","updatedAt":"\(WireTime.text(order.updatedAt))",\
-            "cancelledAt":\(order.cancelledAt.map { "\"\(WireTime.text($0))\"" } ?? "null"),"test":false,\
-            "displayFinancialStatus":"PAID","lineItems":{"pageInfo":{"hasNextPage":false,"endCursor":null},\
+            {\(orderFields(order)),"lineItems":{"pageInfo":{"hasNextPage":false,"endCursor":null},\
             "nodes":[\(lines.joined(separator: ","))]},"refunds":[\(refunds.joined(separator: ","))]}
             """
     }
 
-    private func fees(_ order: MockTrade.Order) -> String {
+    func fees(_ order: MockTrade.Order) -> String {
         let id = order.number + 1
         let transaction = """
             {"id":"gid://shopify/OrderTransaction/\(id)","status":"SUCCESS","test":false,\
@@ -168,21 +214,22 @@ package final class MockShopify: HTTPTransport {
         """
     }
 
+    private func product(_ number: Int, _ now: Date) -> (text: String, updatedAt: Date)? {
+        let variants = (0..<trade.variantCount(of: number)).map { trade.variant($0, of: number, at: now) }
+        guard let main = variants.max(by: { $0.updatedAt < $1.updatedAt }) else { return nil }
+        let text = """
+            {\(productFields(main)),"variants":{"pageInfo":{"hasNextPage":false,"endCursor":null},"nodes":[\
+            \(variants.map { "{\(variantFields($0))}" }.joined(separator: ","))]}}
+            """
+        return (text, main.updatedAt)
+    }
+
     private func products(_ page: MockPage, _ now: Date) -> String {
         var nodes: [String] = []
         var at = page.after
         let count = trade.products(at: now)
         while at < count, nodes.count < page.first {
-            let variants = (0..<trade.variantCount(of: at)).map { trade.variant($0, of: at, at: now) }
-            let newest = variants.map(\.updatedAt).max() ?? now
-            if page.holds(newest), let main = variants.max(by: { $0.updatedAt < $1.updatedAt }) {
-                nodes.append(
-                    """
-                    {\(productFields(main)),"variants":{"pageInfo":{"hasNextPage":false,"endCursor":null},"nodes":[\
-                    \(variants.map { "{\(variantFields($0))}" }.joined(separator: ","))]}}
-                    """
-                )
-            }
+            if let product = product(at, now), page.holds(product.updatedAt) { nodes.append(product.text) }
             at += 1
         }
         return connection("products", nodes, end: at, more: at < count)

@@ -85,9 +85,24 @@ package protocol MarketplaceSource: Sendable {
     ///
     /// Throws when it cannot prove that it read everything (INV-6).
     func sweep(_ pipeline: Pipeline, until: Date, _ take: (MappedRows) async throws -> Void) async throws
+    /// The objects that a webhook named; those that are gone are left out.
+    func objects(_ pipeline: Pipeline, ids: [String]) async throws -> MappedRows
+    /// What the vendor itself counts by day, ending with the last whole day before `until`; empty where it counts
+    /// nothing.
+    func controlTotals(until: Date) async throws -> [ControlTotal]
+}
+
+/// A vendor's own sum of a day's orders that were not cancelled, before refunds.
+package struct ControlTotal: Sendable, Equatable {
+    package let day: Date
+    package let units: Int
+    package let revenue: Decimal
 }
 
 extension MarketplaceSource {
+    package func objects(_ pipeline: Pipeline, ids: [String]) async throws -> MappedRows { MappedRows() }
+    package func controlTotals(until: Date) async throws -> [ControlTotal] { [] }
+
     package func sweep(_ pipeline: Pipeline, until: Date, _ take: (MappedRows) async throws -> Void) async throws {
         var cursor: String?
         repeat {

@@ -35,9 +35,9 @@ struct Puller {
     let target: PGPool
     let now: Date
 
-    private var scope: SourceScope { source.scope }
+    var scope: SourceScope { source.scope }
 
-    private func key(_ table: String) -> WatermarkKey {
+    func key(_ table: String) -> WatermarkKey {
         WatermarkKey(source: scope.source, table: table, accountID: scope.accountID, scope: scope.scope)
     }
 
@@ -49,14 +49,15 @@ struct Puller {
         var state = PullState(pipeline: pipeline, plan: plan, stored: stored, result: PullResult(until: end))
         context.progress.stage("\(scope.source) \(pipeline.rawValue)")
         do {
+            try await readNotices(&state)
             try await readCut(&state, since: since)
             let begin = if let since { since as Date? } else { try await start(state, end) }
+            let isFirst = stored == nil && begin == nil && context.options.full != true
             try await read(windows(from: begin, to: end, plan), &state, moves: since)
+            if plan.sweeps, !isFirst { try await sweep(&state, end) }
         } catch is PullPaused {
             state.result.isPaused = true
-            return state.result
         }
-        if plan.sweeps { try await sweep(&state, end) }
         return state.result
     }
 
@@ -194,59 +195,10 @@ struct Puller {
             }
         }
         if !context.options.dryRun, let moved { state.stored = moved }
-        state.take(page, changes)
+        state.take(rows, changes)
         context.progress.add(written: context.options.dryRun ? 0 : changes.values.reduce(0, +))
         if !context.options.dryRun { MarketplaceMetric.rows(source: scope.source, changes) }
         try await context.failpoint.reach("marketplace.page")
-    }
-
-    private func settleLetters(_ rows: MappedRows, _ table: String, _ connection: PGConnection) async throws {
-        let prefix = "\(scope.scope):\(table):"
-        try await context.deadLetters.record(
-            rows.refused.map {
-                DeadLetter(
-                    key: prefix + $0.key,
-                    reason: $0.reason,
-                    kind: TallyError.Kind.recordMalformed.rawValue,
-                    columns: [],
-                    fingerprint: nil
-                )
-            },
-            in: connection
-        )
-        let refused = Set(rows.refused.map(\.key))
-        let arrived = rows.products.map(\.code) + rows.listings.map(\.id) + rows.documents.map(\.id)
-        try await context.deadLetters.resolve(
-            keys: arrived.filter { !refused.contains($0) }.map { prefix + $0 },
-            in: connection
-        )
-    }
-
-    // MARK: Finding what was deleted
-
-    private func sweep(_ state: inout PullState, _ end: Date) async throws {
-        let table = "\(state.pipeline.rawValue)_sweep"
-        let last = try await target.withConnection { try await Watermarks.read(key(table), on: $0) }
-        let isDue = last?.instant.map { end.timeIntervalSince($0) >= 86_400 } ?? true
-        guard isDue || context.options.full == true else { return }
-        context.progress.stage("\(scope.source) \(state.pipeline.rawValue) sweep")
-        var seen = SweepMarker(pipeline: state.pipeline, scope: scope)
-        do {
-            try await source.sweep(state.pipeline, until: end) { seen.take($0) }
-        } catch is PullPaused {
-            state.result.isPaused = true
-            return
-        }
-        let marker = seen
-        state.result.marked = try await target.withConnection { connection in
-            let gone = try await marker.gone(on: connection, isForced: context.options.full == true)
-            guard !context.options.dryRun else { return gone.count }
-            return try await context.write(on: connection, durable: true) { connection in
-                let marked = try await marker.mark(gone, on: connection)
-                try await Watermarks.set(key(table), to: Watermark(instant: end), on: connection)
-                return marked
-            }
-        }
     }
 }
 
@@ -257,11 +209,13 @@ struct PullState {
     /// The watermark as this run last read or wrote it.
     var stored: Watermark?
     var result: PullResult
+    /// A webhook said that something was deleted.
+    var isSweepAsked = false
 
-    mutating func take(_ page: SourcePage, _ changes: MarketplaceStore.Changes) {
+    mutating func take(_ rows: MappedRows, _ changes: MarketplaceStore.Changes) {
         result.pages += 1
-        result.records += page.rows.records
-        result.refused += page.rows.refused.count
+        result.records += rows.records
+        result.refused += rows.refused.count
         result.changed.merge(changes, uniquingKeysWith: +)
     }
 }

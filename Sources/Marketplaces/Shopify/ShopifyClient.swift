@@ -1,6 +1,6 @@
+import Engine
 package import Foundation
 package import HTTPClient
-import Engine
 package import Logging
 package import Runtime
 import Synchronization
@@ -100,6 +100,18 @@ package final class ShopifyClient: Sendable {
         return answer["data"]
     }
 
+    /// Fetches the result of a bulk operation: its address carries its own permission, and goes without our token.
+    func download(_ url: URL, to file: URL) async throws {
+        let limits = ExchangeLimits(idle: .seconds(60), total: .seconds(1_800), bodyMax: 8 << 30)
+        let response = try await transport.download(OutboundRequest(.get, url), to: file, limits: limits)
+        if let failure = VendorAnswer.failure(response, vendor: "Shopify", remedy: Self.remedy) { throw failure }
+    }
+
+    /// Waits for something Shopify is making.
+    func wait(_ duration: Duration, for what: String) async throws {
+        try await throttle.wait(duration, stage: "shopify \(what)")
+    }
+
     private func check(_ response: OutboundResponse) async throws {
         if let failure = VendorAnswer.failure(response, vendor: "Shopify", remedy: Self.remedy) {
             if response.status == 429 {
@@ -117,7 +129,12 @@ package final class ShopifyClient: Sendable {
             )
         }
         let isEnding = Date().addingTimeInterval(90 * 86_400) > ShopifySettings.versionEnds
-        if isEnding, state.withLock({ state in defer { state.hasWarned = true }; return !state.hasWarned }) {
+        if isEnding,
+            state.withLock({ state in
+                defer { state.hasWarned = true }
+                return !state.hasWarned
+            })
+        {
             logger.event(
                 .warning,
                 "the pinned Shopify API version retires within 90 days",

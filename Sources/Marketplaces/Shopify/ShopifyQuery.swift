@@ -9,6 +9,10 @@ package enum ShopifyQuery: String, Sendable, CaseIterable {
     case linesOfRefund = "TallymanLinesOfRefund"
     case fees = "TallymanFees"
     case balance = "TallymanBalance"
+    case ordersByID = "TallymanOrdersByID"
+    case productsByID = "TallymanProductsByID"
+    case bulkRun = "TallymanBulkRun"
+    case bulkState = "TallymanBulkState"
 
     package var document: String {
         switch self {
@@ -44,13 +48,33 @@ package enum ShopifyQuery: String, Sendable, CaseIterable {
             query TallymanOrders($first: Int!, $after: String, $query: String) {
               orders(first: $first, after: $after, query: $query, sortKey: UPDATED_AT) {
                 pageInfo { hasNextPage endCursor }
-                nodes {
-                  id createdAt processedAt updatedAt cancelledAt test displayFinancialStatus
-                  lineItems(first: 20) { pageInfo { hasNextPage endCursor } nodes { \(Self.line) } }
-                  refunds(first: 10) { id refundLineItems(first: 10) {
-                    pageInfo { hasNextPage endCursor } nodes { \(Self.refundLine) } } }
-                }
+                nodes { \(Self.wholeOrder) }
               }
+            }
+            """
+        case .ordersByID:
+            """
+            query TallymanOrdersByID($ids: [ID!]!) { nodes(ids: $ids) { ... on Order { \(Self.wholeOrder) } } }
+            """
+        case .productsByID:
+            """
+            query TallymanProductsByID($ids: [ID!]!) {
+              nodes(ids: $ids) { ... on Product { \(Self.product) variants(first: 50) {
+                pageInfo { hasNextPage endCursor } nodes { \(Self.variant) } } } }
+            }
+            """
+        case .bulkRun:
+            """
+            mutation TallymanBulkRun($query: String!) {
+              bulkOperationRunQuery(query: $query, groupObjects: true) {
+                bulkOperation { id status } userErrors { code field }
+              }
+            }
+            """
+        case .bulkState:
+            """
+            query TallymanBulkState($id: ID!) {
+              bulkOperation(id: $id) { id status errorCode objectCount fileSize url partialDataUrl }
             }
             """
         case .linesOfOrder:
@@ -72,8 +96,7 @@ package enum ShopifyQuery: String, Sendable, CaseIterable {
             query TallymanFees($first: Int!, $after: String, $query: String) {
               orders(first: $first, after: $after, query: $query, sortKey: UPDATED_AT) {
                 pageInfo { hasNextPage endCursor }
-                nodes { id updatedAt test transactions(first: 30) { id status processedAt createdAt test
-                  fees { id type amount { amount currencyCode } taxAmount { amount currencyCode } } } }
+                nodes { \(Self.orderFees) }
               }
             }
             """
@@ -93,18 +116,30 @@ package enum ShopifyQuery: String, Sendable, CaseIterable {
     /// Points that a page of `first` is taken to cost until the shop has said otherwise.
     func estimate(first: Int) -> Double {
         switch self {
-        case .shop: 2
+        case .shop, .bulkState: 2
+        case .bulkRun: 10
+        case .ordersByID, .productsByID: 400
         case .variants, .balance, .variantsOfProduct, .linesOfRefund, .linesOfOrder: 10 + Double(first)
         case .products, .orders, .fees: 10 + 8 * Double(first)
         }
     }
 
     private static let money = "shopMoney { amount currencyCode }"
-    private static let product = "id title vendor productType status handle onlineStoreUrl createdAt updatedAt"
-    private static let variant = """
+    static let order = "id createdAt processedAt updatedAt cancelledAt test displayFinancialStatus"
+    private static let wholeOrder = """
+        \(order) lineItems(first: 20) { pageInfo { hasNextPage endCursor } nodes { \(line) } }
+        refunds(first: 10) { id refundLineItems(first: 10) {
+          pageInfo { hasNextPage endCursor } nodes { \(refundLine) } } }
+        """
+    static let orderFees = """
+        id updatedAt test transactions(first: 30) { id kind status processedAt createdAt test
+          fees { id type amount { amount currencyCode } taxAmount { amount currencyCode } } }
+        """
+    static let product = "id title vendor productType status handle onlineStoreUrl createdAt updatedAt"
+    static let variant = """
         id sku barcode title price createdAt updatedAt inventoryItem { unitCost { amount currencyCode } }
         """
-    private static let line = """
+    static let line = """
         id quantity sku title originalTotalSet { \(money) } discountAllocations { allocatedAmountSet { \(money) } }
         variant { id inventoryItem { unitCost { amount currencyCode } } }
         """

@@ -8,12 +8,14 @@ package final class ShopifySource: MarketplaceSource {
     package let lag = Duration.seconds(5)
     private let client: ShopifyClient
     private let mapping: Mutex<ShopifyMapping>
+    private let bulk: ShopifyBulk
 
     /// Asks the shop for its currency and time zone.
     ///
     /// Throws `.schemaMismatch` when it names neither, and what a first request can throw.
     package init(client: ShopifyClient, accountID: String, country: String) async throws {
         self.client = client
+        bulk = ShopifyBulk(client: client)
         scope = SourceScope(source: "shopify", accountID: accountID, scope: client.settings.shop, country: country)
         let shop = try await client.send(.shop, [:])["shop"]
         guard let currency = shop["currencyCode"].string,
@@ -33,7 +35,10 @@ package final class ShopifySource: MarketplaceSource {
                 documents: .fee,
                 overlap: .hours(2),
                 resumableFor: .hours(12),
-                deepReads: [.init(name: "fees_14d", depth: .days(14), every: .days(1))]
+                deepReads: [
+                    .init(name: "fees_14d", depth: .days(14), every: .days(1)),
+                    .init(name: "fees_30d", depth: .days(30), every: .days(7)),
+                ]
             )
         }
     }
@@ -42,6 +47,12 @@ package final class ShopifySource: MarketplaceSource {
         // A cursor is a phase and the vendor's own cursor: "v:" begins the second phase.
         let phase = cursor?.prefix { $0 != ":" }.description
         let after = cursor.map { String($0.drop { $0 != ":" }.dropFirst()) }.flatMap { $0.isEmpty ? nil : $0 }
+        // All there is comes by a bulk operation: "k:" and where its result has been read to.
+        if cursor == nil, window.since == nil {
+            let id = try await bulk.start(Self.bulkQuery(pipeline), until: window.until)
+            return SourcePage(rows: MappedRows(), next: "k:0@\(id)")
+        }
+        if phase == "k" { return try await bulkPage(pipeline, after ?? "") }
         switch (pipeline, phase ?? "a") {
         case (.products, "a"), (.listings, "a"):
             return try await products(pipeline, window, after)
@@ -98,13 +109,15 @@ package final class ShopifySource: MarketplaceSource {
     private func products(_ pipeline: Pipeline, _ window: PullWindow, _ after: String?) async throws -> SourcePage {
         let connection = try await ask(.products, Self.filter("updated_at", window), after)["products"]
         var rows = MappedRows()
-        for product in connection.nodes {
-            let variants = try await drained(product["variants"], .variantsOfProduct, id: product["id"].string) {
-                $0["product"]["variants"]
-            }
-            for variant in variants.nodes { take(variant, product, pipeline, &rows) }
-        }
+        for product in connection.nodes { try await take(product: product, pipeline, &rows) }
         return SourcePage(rows: rows, next: Self.next(connection, phase: "a", then: "v:"))
+    }
+
+    private func take(product: WireJSON, _ pipeline: Pipeline, _ rows: inout MappedRows) async throws {
+        let variants = try await drained(product["variants"], .variantsOfProduct, id: product["id"].string) {
+            $0["product"]["variants"]
+        }
+        for variant in variants.nodes { take(variant, product, pipeline, &rows) }
     }
 
     private func variants(_ pipeline: Pipeline, _ window: PullWindow, _ after: String?) async throws -> SourcePage {
@@ -131,11 +144,76 @@ package final class ShopifySource: MarketplaceSource {
     private func orders(_ window: PullWindow, _ after: String?) async throws -> SourcePage {
         let connection = try await ask(.orders, Self.filter("updated_at", window), after)["orders"]
         var rows = MappedRows()
-        for node in connection.nodes {
-            let order = try await whole(node)
-            take(order, &rows) { try $0.order(order) }
-        }
+        for node in connection.nodes { try await take(order: node, &rows) }
         return SourcePage(rows: rows, next: Self.next(connection, phase: "a"))
+    }
+
+    private func take(order node: WireJSON, _ rows: inout MappedRows) async throws {
+        let order = try await whole(node)
+        take(order, &rows) { try $0.order(order) }
+    }
+
+    // MARK: Everything, and by id
+
+    private static func bulkQuery(_ pipeline: Pipeline) -> ShopifyBulkQuery {
+        switch pipeline {
+        case .products, .listings: .products
+        case .sales: .orders
+        case .fees: .fees
+        }
+    }
+
+    private func bulkPage(_ pipeline: Pipeline, _ cursor: String) async throws -> SourcePage {
+        let parts = cursor.split(separator: "@", maxSplits: 1).map(String.init)
+        guard parts.count == 2, let offset = Int(parts[0]) else { throw PageTokenExpired() }
+        let page = try await bulk.page(parts[1], from: offset)
+        var rows = MappedRows()
+        var refunded: [String] = []
+        for group in page.groups {
+            switch pipeline {
+            case .products, .listings: for variant in group.children { take(variant, group.root, pipeline, &rows) }
+            case .sales:
+                if let id = group.root["id"].string, !group.root["refunds"].nodes.isEmpty {
+                    refunded.append(id)
+                } else {
+                    let order = group.root.with("lineItems", .array(group.children))
+                    take(order, &rows) { try $0.order(order) }
+                }
+            case .fees: take(group.root, &rows) { try $0.fees(ofOrder: group.root) }
+            }
+        }
+        try await take(orders: refunded, &rows)
+        let next: String?
+        if let offset = page.next {
+            next = "k:\(offset)@\(parts[1])"
+        } else if !page.isComplete {
+            // What was rescued of a failed operation is stored; page by page finds the rest.
+            next = "a:"
+        } else {
+            next = pipeline == .fees ? "b:" : nil
+        }
+        return SourcePage(rows: rows, next: next)
+    }
+
+    private func take(orders ids: [String], _ rows: inout MappedRows) async throws {
+        for start in stride(from: 0, to: ids.count, by: 25) {
+            let some = ids[start..<min(start + 25, ids.count)].map { JSONValue.string($0) }
+            for node in try await client.send(.ordersByID, ["ids": .array(some)])["nodes"].nodes where !node.isNull {
+                try await take(order: node, &rows)
+            }
+        }
+    }
+
+    package func objects(_ pipeline: Pipeline, ids: [String]) async throws -> MappedRows {
+        var rows = MappedRows()
+        switch pipeline {
+        case .sales: try await take(orders: ids, &rows)
+        case .products, .listings:
+            let nodes = try await client.send(.productsByID, ["ids": .array(ids.map { .string($0) })])["nodes"].nodes
+            for product in nodes where !product.isNull { try await take(product: product, pipeline, &rows) }
+        case .fees: break
+        }
+        return rows
     }
 
     /// The order with the lines and refund lines that did not fit into the page.

@@ -16,6 +16,12 @@ package enum WireJSON: Sendable, Hashable {
     package subscript(_ first: String, _ rest: String...) -> WireJSON {
         rest.reduce(self[first]) { $0[$1] }
     }
+    /// The object with one member replaced; any other value as it is.
+    package func with(_ name: String, _ value: WireJSON) -> WireJSON {
+        guard case .object(var members) = self else { return self }
+        members[name] = value
+        return .object(members)
+    }
     package var isNull: Bool { self == .null }
     package var string: String? { if case .string(let value) = self { value } else { nil } }
     /// Text of a string or of a number: vendors write ids either way.

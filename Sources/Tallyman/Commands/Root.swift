@@ -15,7 +15,7 @@ struct Root: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self, SyncCommand.self, ValidateCommand.self, StatusCommand.self, RunsCommand.self,
             JobsCommand.self, RunCommand.self, DeadLettersCommand.self, MigrateCommand.self, DoctorCommand.self,
-            TokenCommand.self, CronCommand.self,
+            TokenCommand.self, CronCommand.self, ImportCommand.self, MockAPICommand.self,
         ]
     )
 

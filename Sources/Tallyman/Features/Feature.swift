@@ -36,6 +36,8 @@ struct Feature: Sendable {
     let stats: (@Sendable () async throws -> JSONValue)?
     /// Pools of MongoDB clients by the name their gauges carry.
     let mongoPools: [(name: String, pool: MongoPool)]
+    /// Takes webhooks of Shopify; nil where the feature has none.
+    let shopifyHook: (@Sendable (HookDelivery) async throws -> HookOutcome)?
     /// Ends every session that is not one of `databases`.
     let close: @Sendable () async -> Void
 
@@ -49,8 +51,10 @@ struct Feature: Sendable {
         grants: [String] = [],
         stats: (@Sendable () async throws -> JSONValue)? = nil,
         mongoPools: [(name: String, pool: MongoPool)] = [],
+        shopifyHook: (@Sendable (HookDelivery) async throws -> HookOutcome)? = nil,
         close: @escaping @Sendable () async -> Void = {}
     ) {
+        self.shopifyHook = shopifyHook
         self.name = name
         self.jobs = jobs
         self.schedules = schedules

@@ -24,7 +24,8 @@ final class Graph: Sendable {
     let events = EventHub()
     let startedAt = Date()
 
-    init(_ settings: Settings) throws {
+    /// `adding`: jobs of one command only.
+    init(_ settings: Settings, adding: (DatabasePools) throws -> [any Job] = { _ in [] }) throws {
         self.settings = settings
         logger = Logger(label: "tallyman")
         let databases = DatabasePools()
@@ -35,7 +36,7 @@ final class Graph: Sendable {
         let state = databases.pool(settings.state, maxConnections: 6)
         self.state = state
         let health = HealthCheckJob(probes: features.flatMap(\.probes))
-        let jobs: [any Job] = features.flatMap(\.jobs) + [health]
+        let jobs: [any Job] = features.flatMap(\.jobs) + [health] + (try adding(databases))
         self.jobs = jobs
         runner = JobRunner(
             state: state,
@@ -86,7 +87,8 @@ final class Graph: Sendable {
             stats: features.lazy.compactMap(\.stats).first,
             info: ServiceInfo(version: ProcessSetup.version, startedAt: startedAt, memory: { MachineMemory.use() }),
             metricsText: { scrape.page() },
-            isDraining: { draining?.isSet ?? false }
+            isDraining: { draining?.isSet ?? false },
+            shopifyHook: features.lazy.compactMap(\.shopifyHook).first
         )
     }
 

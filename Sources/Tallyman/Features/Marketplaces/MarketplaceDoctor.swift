@@ -38,5 +38,7 @@ struct MarketplaceDoctor: Sendable {
     }
 
     /// What a role needs to migrate and to pull.
-    static let grants = ["GRANT CONNECT, CREATE ON DATABASE <database> TO <role>;", "GRANT USAGE, CREATE ON SCHEMA public TO <role>;"]
+    static let grants = [
+        "GRANT CONNECT, CREATE ON DATABASE <database> TO <role>;", "GRANT USAGE, CREATE ON SCHEMA public TO <role>;",
+    ]
 }

@@ -27,6 +27,8 @@ extension MarketplaceFeature {
         guard let database, let shopify, let amazon else { return nil }
         return MarketplaceFeature(
             database: database,
+            accountID: accountID(reader),
+            country: country(reader),
             accounts: accounts,
             mock: isMock
                 ? MarketplaceMock(accountID: accountID(reader), country: country(reader), marketplaces: marketplaces)
@@ -76,7 +78,8 @@ extension MarketplaceFeature {
         if let token = reader.secret(.shopifyAccessToken) {
             credentials = .token(token)
         } else if let id, let secret {
-            credentials = reader.secret(.shopifyRefreshToken).map { .refresh(id: id, secret: secret, token: $0) }
+            credentials =
+                reader.secret(.shopifyRefreshToken).map { .refresh(id: id, secret: secret, token: $0) }
                 ?? .client(id: id, secret: secret)
             if reader.has(.shopifyRefreshToken), !reader.has(.tokenKey) {
                 reader.refuse(.tokenKey, "is required: Shopify rotates SHOPIFY_REFRESH_TOKEN, which is stored sealed")

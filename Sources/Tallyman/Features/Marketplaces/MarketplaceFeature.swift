@@ -15,6 +15,8 @@ struct MarketplaceFeature: FeatureSettings {
     static let amazon: JobName = "amazon"
 
     let database: PGSettings
+    let accountID: String
+    let country: String
     let accounts: MarketplaceAccounts
     /// Where synthetic accounts stand in for real ones.
     let mock: MarketplaceMock?
@@ -55,8 +57,26 @@ struct MarketplaceFeature: FeatureSettings {
             ],
             probes: [NamedProbe("marketplaceDatabase") { await DependencyProbe.postgres(probe) }],
             examine: { await doctor.examine() },
-            grants: MarketplaceDoctor.grants
+            grants: MarketplaceDoctor.grants,
+            shopifyHook: hook(pool)
         )
+    }
+
+    private func hook(_ pool: PGPool) -> (@Sendable (HookDelivery) async throws -> HookOutcome)? {
+        let secrets = accounts.shopify.compactMap { account in
+            account.clientSecret.map { (account.settings.shop, $0) }
+        }
+        guard !secrets.isEmpty else { return nil }
+        let webhook = ShopifyWebhook(secrets: Dictionary(secrets, uniquingKeysWith: { first, _ in first }), pool: pool)
+        return { delivery in
+            switch try await webhook.receive(headers: delivery.headers, body: delivery.body) {
+            case .kept: .kept
+            case .duplicate: .duplicate
+            case .unsigned: .unsigned
+            case .stale: .refused("It was triggered too long ago, or in the future.")
+            case .malformed: .refused("It lacks a topic, a webhook id, a time or the object's id.")
+            }
+        }
     }
 
     private func jobs(_ pool: PGPool, _ vault: TokenVault?, _ shared: SharedObjects) -> [any Job] {
