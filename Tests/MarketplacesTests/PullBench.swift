@@ -23,16 +23,19 @@ struct PullBench: Sendable {
     }
 
     /// Runs the job to its end.
-    func run(_ job: MarketplaceJob, _ options: RunOptions = RunOptions(), failpoint: Failpoint = .none) async throws
-        -> RunRecord
-    {
+    func run(
+        _ job: any Job,
+        _ options: RunOptions = RunOptions(),
+        failpoint: Failpoint = .none,
+        logger: Logger = Self.silent
+    ) async throws -> RunRecord {
         let runner = JobRunner(
             state: pool,
             jobs: [job],
             holder: TestTag.fresh(),
             settings: RunSettings(backoff: Self.quick),
             failpoint: failpoint,
-            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+            logger: logger
         )
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await runner.run() }
@@ -63,6 +66,7 @@ struct PullBench: Sendable {
         ].map { try psql($0) }.joined(separator: "\n--\n")
     }
 
+    static let silent = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
     static let quick = Backoff(base: .milliseconds(1), ceiling: .milliseconds(5), attemptsMax: 8)
     static let trade = MockTrade(orderEvery: 14_400)
     static let noon = Date(timeIntervalSince1970: 1_772_366_400)
@@ -72,9 +76,10 @@ struct PullBench: Sendable {
         _ trade: MockTrade = Self.trade,
         at clock: Date = Self.noon,
         token: String = "shpat_example",
-        transport: (any HTTPTransport)? = nil
+        transport: (any HTTPTransport)? = nil,
+        budget: Duration = .seconds(3_000)
     ) -> MarketplaceJob {
-        MarketplaceJob(name: "shopify", target: pool, state: pool, clock: { clock }) { tools in
+        MarketplaceJob(name: "shopify", target: pool, state: pool, budget: budget, clock: { clock }) { tools in
             let settings = try #require(ShopifySettings(shop: "tally-demo"))
             let asOf = tools.until ?? tools.now
             let client = ShopifyClient(
