@@ -1,6 +1,7 @@
 import Engine
 import Foundation
 import Marketplaces
+import Postgres
 import Runtime
 import TestKit
 import Testing

@@ -18,14 +18,16 @@ package enum APIRoutes {
     }
 
     /// A router that answers all routes; unknown paths and wrong methods are answered as problems too.
-    package static func router(_ ports: APIPorts, gate: Gate, logger: Logger) -> Router {
+    ///
+    /// `only`: paths that are answered, nil for all.
+    package static func router(_ ports: APIPorts, gate: Gate, logger: Logger, only: Set<String>? = nil) -> Router {
         var router = Router()
         router.errorResponse = { ServerResponse.refusal($0, requestID: nil) }
         let edge = Edge(gate: gate, logger: logger)
         router.middleware = [
             { request, route, next in try await edge.answer(request, route: route, next: next) }
         ]
-        for route in all(ports) {
+        for route in all(ports) where only?.contains(route.path) ?? true {
             let options = RouteOptions(longRunning: route.isLong, bodyMax: route.bodyMax)
             router.on(route.method, route.path, options: options) { request, parameters in
                 let caller = try await gate.admit(

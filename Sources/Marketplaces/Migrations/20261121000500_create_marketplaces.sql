@@ -91,6 +91,10 @@ BEGIN
     IF (SELECT relkind FROM pg_class WHERE oid = parent) <> 'p' THEN RETURN 0; END IF;
     WHILE month <= last AT TIME ZONE 'UTC' LOOP
         name := format('%s_%s', (SELECT relname FROM pg_class WHERE oid = parent), to_char(month, 'YYYYMM'));
+        -- Both jobs may need the same month at once: the second waits and finds it there.
+        IF to_regclass(format('public.%I', name)) IS NULL THEN
+            PERFORM pg_advisory_xact_lock(hashtextextended('marketplace.ensure_months', 0));
+        END IF;
         IF to_regclass(format('public.%I', name)) IS NULL THEN
             EXECUTE format('CREATE TABLE public.%I PARTITION OF %s FOR VALUES FROM (%L) TO (%L)', name, parent,
                 month AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');

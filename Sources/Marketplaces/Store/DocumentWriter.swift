@@ -169,7 +169,8 @@ struct DocumentWriter {
         let values: [PGValue] = [
             .text(scope.accountID), .text(scope.source), .text(scope.country), .json(keys.closed),
         ]
-        let removed = try await connection.query(removeSQL, values).affectedRows
+        let bounds: [PGValue] = [.timestamp(first), .timestamp(last)]
+        let removed = try await connection.query(removeSQL, values + bounds).affectedRows
         return removed + (try await connection.query(deriveSQL, values).affectedRows)
     }
 
@@ -191,6 +192,8 @@ struct DocumentWriter {
                 AND t.country = \(types.cast("$3::text", "\(target).country"))
                 AND t.product_code = \(types.cast("k.product_code", "\(target).product_code"))
                 AND t.ts = \(types.cast("k.ts", "\(target).ts"))
+                AND t.ts BETWEEN \(types.cast("$5::timestamptz", "\(target).ts"))
+                    AND \(types.cast("$6::timestamptz", "\(target).ts"))
                 AND NOT EXISTS (SELECT FROM \(lineTable) l WHERE l.account_id = $1 AND l.marketplace = $2
                     AND l.country = $3 AND l.product_code = k.product_code AND l.ts = k.ts \(sameFee))
             """

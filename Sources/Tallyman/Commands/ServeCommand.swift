@@ -28,7 +28,8 @@ struct ServeCommand: TallyCommand {
         if migrate || settings.migrateOnStart { _ = try await graph.migrations.up() }
         let draining = DrainMark()
         let gate = await Gate(settings.access)
-        let router = APIRoutes.router(graph.ports(draining: draining), gate: gate, logger: Logger(label: "http"))
+        let ports = graph.ports(draining: draining)
+        let router = APIRoutes.router(ports, gate: gate, logger: Logger(label: "http"))
         let server = Server(
             configuration: settings.http,
             router: router,
@@ -41,9 +42,14 @@ struct ServeCommand: TallyCommand {
         )
         graph.scrape.start()
         // Shut down from the last to the first: ready turns 503, no new fires, runs end, then HTTP closes.
-        let services: [any Service] = [
-            server, graph.eventService, graph.runnerService, graph.schedulerService, draining,
-        ]
+        var services: [any Service] = [server]
+        if let port = settings.metricsPort {
+            var own = settings.http
+            own.port = port
+            let scraped = APIRoutes.router(ports, gate: gate, logger: Logger(label: "http"), only: ["/metrics"])
+            services.append(Server(configuration: own, router: scraped, logger: Logger(label: "metrics")))
+        }
+        services += [graph.eventService, graph.runnerService, graph.schedulerService, draining]
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0) },
             gracefulShutdownSignals: [.sigterm, .sigint],

@@ -11,6 +11,7 @@ enum SettingName: String, CaseIterable, Sendable {
     case jwtAudience = "JWT_AUDIENCE"
     case jwtCookieMaxAge = "JWT_COOKIE_MAX_AGE"
     case metricsToken = "METRICS_TOKEN"
+    case metricsPort = "METRICS_PORT"
     case corsOrigins = "CORS_ORIGINS"
     case host = "HOST"
     case port = "PORT"
