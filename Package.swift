@@ -55,6 +55,7 @@ let package = Package(
         ),
         .target(name: "Postgres", dependencies: ["CLibPQ", "Runtime", "Telemetry", log], swiftSettings: house),
         .target(name: "Mongo", dependencies: ["CLibMongoC", "Runtime", "Telemetry", log], swiftSettings: house),
+        .target(name: "ConfigFile", dependencies: ["Runtime", yams], swiftSettings: safe),
         .target(name: "HTTPClient", dependencies: ["Runtime"], swiftSettings: safe),
         .target(
             name: "Engine",
@@ -64,7 +65,14 @@ let package = Package(
         ),
         .target(
             name: "ProductSync",
-            dependencies: ["Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log, metrics, yams, crypto],
+            dependencies: [
+                "ConfigFile", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log, metrics, yams, crypto,
+            ],
+            swiftSettings: safe
+        ),
+        .target(
+            name: "Alerts",
+            dependencies: ["Engine", "HTTPClient", "Postgres", "Runtime", "Telemetry", log, metrics, crypto],
             swiftSettings: safe
         ),
         .target(
@@ -84,8 +92,9 @@ let package = Package(
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Marketplaces", "Mongo", "Postgres",
-                "ProductSync", "Runtime", "Telemetry", log, metrics, lifecycle, jwt, httpTypes,
+                "API", "Alerts", "ConfigFile", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Marketplaces",
+                "Mongo", "Postgres", "ProductSync", "Runtime", "Telemetry", log, metrics, lifecycle, jwt, yams,
+                httpTypes,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -101,6 +110,8 @@ let package = Package(
         ),
         tests("HTTPClientTests", ["HTTPClient", "Runtime"]),
         tests("RuntimeTests", ["Runtime"]),
+        tests("AlertsTests", ["Alerts", "Engine", "HTTPClient", "Postgres", "Runtime", log, crypto]),
+        tests("ConfigFileTests", ["ConfigFile", "Runtime", yams]),
         tests("CronTests", ["Cron"]),
         tests("HTTPWireTests", ["HTTPWire", httpTypes]),
         tests(

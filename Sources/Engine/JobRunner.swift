@@ -152,6 +152,17 @@ package final class JobRunner: Sendable {
             }
             await lease.release()
             found += 1
+            await ended(
+                RunEnding(
+                    id: record.id,
+                    job: record.job,
+                    dryRun: record.dryRun,
+                    state: .interrupted,
+                    counts: [:],
+                    deadLetters: 0,
+                    error: nil
+                )
+            )
             guard resumes(record.job), record.trigger != .cli, !record.dryRun, record.attempt < settings.attemptsMax,
                 let options = try await ledger.options(of: record.id)
             else { continue }

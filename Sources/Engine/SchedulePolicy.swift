@@ -21,8 +21,8 @@ package enum MisfirePolicy: String, Sendable, CaseIterable, Codable {
 /// When a job is due, and what to do when that cannot be kept.
 package struct ScheduleDefinition: Sendable {
     package let job: JobName
-    package let expression: CronExpression
-    package let timeZone: TimeZone
+    package var expression: CronExpression
+    package var timeZone: TimeZone
     package var overlap: OverlapPolicy
     package var misfire: MisfirePolicy
     /// Most fires made up by `all`: 1…1,000.

@@ -13,10 +13,10 @@ enum SyncMetric {
     }
 
     private static func gauge(_ label: String, _ value: Int) {
-        Gauge(label: label, dimensions: [("job", "product_sync")]).record(value)
+        Gauge(label: label, dimensions: [("source", "product_sync")]).record(value)
     }
 
     private static func drift(_ kind: String, _ rows: Int) {
-        Gauge(label: "etl_drift_rows", dimensions: [("job", "product_sync"), ("kind", kind)]).record(max(0, rows))
+        Gauge(label: "etl_drift_rows", dimensions: [("source", "product_sync"), ("kind", kind)]).record(max(0, rows))
     }
 }

@@ -15,14 +15,16 @@ struct ImportTable {
         Row(
             module: "Tallyman",
             mayImport: [
-                "API", "ProductSync", "Marketplaces", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Cron", "Postgres",
-                "Mongo", "Telemetry", "Runtime",
+                "API", "Alerts", "ProductSync", "Marketplaces", "ConfigFile", "Engine", "HTTPClient", "HTTPServer",
+                "HTTPWire", "Cron", "Postgres", "Mongo", "Telemetry", "Runtime",
             ]
         ),
         Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "Telemetry", "Runtime"]),
-        Row(module: "ProductSync", mayImport: ["Engine", "Postgres", "Mongo", "Telemetry", "Runtime"]),
+        Row(module: "Alerts", mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "Runtime"]),
+        Row(module: "ProductSync", mayImport: ["ConfigFile", "Engine", "Postgres", "Mongo", "Telemetry", "Runtime"]),
         Row(module: "Marketplaces", mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "Engine", mayImport: ["Cron", "Postgres", "Telemetry", "Runtime"]),
+        Row(module: "ConfigFile", mayImport: ["Runtime"]),
         Row(module: "HTTPClient", mayImport: ["Runtime"]),
         Row(module: "HTTPServer", mayImport: ["HTTPWire", "Telemetry", "Runtime"]),
         Row(module: "HTTPWire", mayImport: []),

@@ -49,14 +49,13 @@ import Testing
     @Test func aDrippingBodyMeetsTheTotalDeadline() async throws {
         let server = try RawServer { peer in
             _ = peer.readHead()
-            peer.write("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            peer.write("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
             while peer.write("x") { peer.pause(milliseconds: 50) }
         }
         var limits = Self.limits
         limits.total = .seconds(1)
-        let started = ContinuousClock.now
+        // Each byte comes within the idle limit, for more than a year: only the total one can end it.
         #expect(await kind(limits, OutboundRequest(.get, try server.url())) == .deadlineExceeded)
-        #expect(started.duration(to: .now) < .seconds(4))
     }
 
     @Test func silenceMeetsTheIdleTimeout() async throws {

@@ -13,8 +13,9 @@ struct PullBench: Sendable {
     let url: String
     let pool: PGPool
 
-    init() async throws {
-        url = try TestPostgres.shared().freshDatabase()
+    /// `existing` is a database that has tables already.
+    init(url existing: String? = nil) async throws {
+        url = try existing ?? TestPostgres.shared().freshDatabase()
         pool = PGPool(PGSettings(url: Secret(url), applicationName: "tallyman-test"), maxConnections: 8)
         _ = try await pool.withConnection { connection in
             _ = try await EngineMigrations.migrator().up(connection)

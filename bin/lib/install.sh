@@ -65,3 +65,20 @@ install_venv() {
     }
     printf '%s\n' "$wanted" >"$stamp"
 }
+
+# install_promtool: sets PROMTOOL to Debian's, unpacked under .tallyman/ so that no Prometheus server is installed and
+# started beside it; one on PATH is used as it is.
+install_promtool() {
+    local folder=$STATE/promtool
+    PROMTOOL=$(command -v promtool || true)
+    [ -z "$PROMTOOL" ] || return 0
+    PROMTOOL=$folder/usr/bin/promtool
+    [ ! -x "$PROMTOOL" ] || return 0
+    say "unpacking promtool into .tallyman/promtool"
+    rm -rf "$folder" && mkdir -p "$folder"
+    (cd "$folder" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . && rm -f prometheus_*.deb) \
+        >"$STATE/promtool.log" 2>&1 || {
+        tail -n 5 "$STATE/promtool.log" >&2
+        fail "promtool could not be unpacked (whole log: $STATE/promtool.log)"
+    }
+}

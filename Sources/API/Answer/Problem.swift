@@ -33,6 +33,7 @@ package struct Problem: Error, Sendable, Equatable {
         case tooManyWatchers = "too-many-watchers"
         case notReady = "not-ready"
         case unhealthy = "unhealthy"
+        case configurationRefused = "configuration-refused"
         case featureOff = "feature-off"
         case dependencyUnavailable = "dependency-unavailable"
         case migrationsMissing = "migrations-missing"
@@ -145,6 +146,14 @@ extension Problem {
         let detail = error.remedy.map { "\(error.summary). \($0)" } ?? error.summary
         let members: [String: JSONValue] = ["kind": .string(error.kind.rawValue), "stage": .string(error.stage)]
         switch error.kind {
+        case .settingsInvalid:
+            return Problem(
+                .configurationRefused,
+                status: 422,
+                "The configuration is not usable",
+                detail: detail,
+                members: members
+            )
         case .requestInvalid:
             return Problem(.badRequest, status: 400, "The request is not valid", detail: detail, members: members)
         case .notFound:
@@ -171,7 +180,7 @@ extension Problem {
         case .cancelled:
             return Problem(.runCancelled, status: 409, "Cancelled", detail: detail, members: members)
         case .recordMalformed, .constraintViolated, .credentialsRejected, .permissionDenied, .schemaMismatch,
-            .changeImplausible, .tooManyDeadLetters, .proofFailed, .leaseLost, .settingsInvalid, .limitExceeded,
+            .changeImplausible, .tooManyDeadLetters, .proofFailed, .leaseLost, .limitExceeded,
             .protocolViolation, .unknown:
             return Problem(.internalError, status: 500, "The request failed", detail: detail, members: members)
         }

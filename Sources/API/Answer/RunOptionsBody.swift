@@ -1,5 +1,5 @@
 package import Engine
-import Runtime
+package import Runtime
 
 /// The body of a request that starts a run, checked field by field.
 package enum RunOptionsBody {
@@ -35,7 +35,10 @@ package enum RunOptionsBody {
         return try read(members, known: known)
     }
 
-    private static func read(_ members: [String: JSONValue], known: Set<RunOptionName>) throws -> RunOptions {
+    /// The options in `members`, checked as those of a body are.
+    ///
+    /// - Throws: the same problems.
+    package static func read(_ members: [String: JSONValue], known: Set<RunOptionName>) throws -> RunOptions {
         var options = RunOptions()
         for (field, value) in members.sorted(by: { $0.key < $1.key }) {
             guard let name = RunOptionName(rawValue: field), known.contains(name) else {

@@ -79,9 +79,15 @@ package struct ShopifyArchive: Sendable {
     package func sales(_ mapping: inout ShopifyMapping) -> MappedRows {
         var rows = MappedRows()
         let known = Set(orders.compactMap { $0["id"].text })
+        let whole = Set(orders.filter { $0["line_items"].array != nil }.compactMap { $0["id"].text })
         for order in orders {
             rows.records += 1
             let id = order["id"].text ?? "without id"
+            // Asked for with a few fields only: it says nothing about what was sold.
+            if order["line_items"].array == nil {
+                if !whole.contains(id) { rows.refused.append(RefusedRecord(key: id, reason: "it has no line items")) }
+                continue
+            }
             let own = Set((order["refunds"].array ?? []).compactMap { $0["id"].text })
             let others = refunds.filter { $0["order_id"].text == id && !own.contains($0["id"].text ?? "") }
             do {

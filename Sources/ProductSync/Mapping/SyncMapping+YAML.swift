@@ -1,3 +1,4 @@
+import ConfigFile
 import Runtime
 import Yams
 
@@ -8,18 +9,8 @@ extension SyncMapping {
     /// or a missing part.
     package init(yaml: String, file: String) throws {
         let reader = MappingReader(file: file)
-        let root: Node
-        do {
-            guard let node = try Yams.compose(yaml: yaml) else { throw reader.error(1, "the file is empty") }
-            root = node
-        } catch let error as YamlError {
-            throw TallyError(
-                .settingsInvalid,
-                during: "sync.mapping",
-                "\(file): not valid YAML",
-                detail: "\(error)",
-                cause: error
-            )
+        guard let root = try reader.walk.root(yaml) else {
+            throw reader.error(1, "the file is empty")
         }
         self = try reader.mapping(root)
     }
@@ -28,6 +19,12 @@ extension SyncMapping {
 /// Walks the YAML nodes, which know their lines, and says exactly what does not belong.
 private struct MappingReader {
     let file: String
+    let walk: YAMLWalk
+
+    init(file: String) {
+        self.file = file
+        walk = YAMLWalk(file: file, during: "sync.mapping")
+    }
 
     func mapping(_ root: Node) throws -> SyncMapping {
         let top = try members(root, allowed: ["collection", "table", "key", "version", "columns"])
@@ -101,39 +98,19 @@ private struct MappingReader {
         return .literal(.string(scalar.string))
     }
 
-    private func members(_ node: Node, allowed: Set<String>) throws -> [String: Node] {
-        var result: [String: Node] = [:]
-        for (name, value) in try pairs(node) {
-            guard allowed.contains(name.text) else {
-                throw error(
-                    name.line,
-                    "unknown key \"\(name.text)\"; known: \(allowed.sorted().joined(separator: ", "))"
-                )
-            }
-            guard result.updateValue(value, forKey: name.text) == nil else {
-                throw error(name.line, "\"\(name.text)\" stands twice")
-            }
-        }
-        return result
+    private func members(_ node: Node, allowed: [String]) throws -> [String: Node] {
+        try walk.members(node, allowed: allowed)
     }
 
     private func pairs(_ node: Node) throws -> [((text: String, line: Int), Node)] {
-        guard case .mapping(let mapping) = node else {
-            throw error(line(node), "a mapping of names to values is expected")
-        }
-        return try mapping.map { key, value in ((try text(key, "a name"), line(key)), value) }
+        try walk.pairs(node).map { key, value in ((key.text, key.place.line), value) }
     }
 
-    private func text(_ node: Node, _ what: String) throws -> String {
-        guard case .scalar(let scalar) = node, !scalar.string.isEmpty else {
-            throw error(line(node), "\(what) must be a non-empty text")
-        }
-        return scalar.string
-    }
+    private func text(_ node: Node, _ what: String) throws -> String { try walk.text(node, what) }
 
     private func line(_ node: Node) -> Int { node.mark?.line ?? 1 }
 
     func error(_ line: Int, _ what: String) -> TallyError {
-        TallyError(.settingsInvalid, during: "sync.mapping", "\(file):\(line): \(what)")
+        walk.error(FilePlace(file: file, line: line), what)
     }
 }

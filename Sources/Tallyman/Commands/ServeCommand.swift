@@ -49,7 +49,10 @@ struct ServeCommand: TallyCommand {
             let scraped = APIRoutes.router(ports, gate: gate, logger: Logger(label: "http"), only: ["/metrics"])
             services.append(Server(configuration: own, router: scraped, logger: Logger(label: "metrics")))
         }
-        services += [graph.eventService, graph.runnerService, graph.schedulerService, draining]
+        services += [
+            graph.eventService, graph.gaugeService, graph.notifierService, graph.runnerService,
+            graph.schedulerService, ReloadOnHangup(graph: graph), draining,
+        ]
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0) },
             gracefulShutdownSignals: [.sigterm, .sigint],
@@ -79,5 +82,28 @@ final class DrainMark: Service {
     func run() async throws {
         try? await gracefulShutdown()
         flag.withLock { $0 = true }
+    }
+}
+
+/// Reads the configuration folder again when the process gets SIGHUP; what is wrong is logged and changes nothing.
+final class ReloadOnHangup: Service {
+    private let graph: Graph
+
+    init(graph: Graph) {
+        self.graph = graph
+    }
+
+    func run() async throws {
+        let signals = await UnixSignalsSequence(trapping: .sighup)
+        await cancelWhenGracefulShutdown { [graph] in
+            for await _ in signals {
+                do {
+                    _ = try graph.reload()
+                } catch {
+                    let ours = TallyError.wrapping(error, during: "jobs.file")
+                    graph.logger.event(.error, "the configuration stays as it was", [.error: "\(ours)"])
+                }
+            }
+        }
     }
 }

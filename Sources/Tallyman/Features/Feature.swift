@@ -24,6 +24,10 @@ struct Feature: Sendable {
     let jobs: [any Job]
     /// When its jobs are due unless settings say otherwise.
     let schedules: [ScheduleDefinition]
+    /// The environment variables that give expressions, by job: where one is set, `jobs.yaml` does not change it.
+    let cronVariables: [JobName: SettingName]
+    /// Jobs of which people want to read every run's figures, where alerts are on.
+    let reportedJobs: [JobName]
     /// The databases it writes; the engine's tables are made in each.
     let databases: [FeatureDatabase]
     /// Questions to what it depends on, by the name `/health` shows.
@@ -45,6 +49,8 @@ struct Feature: Sendable {
         name: String,
         jobs: [any Job],
         schedules: [ScheduleDefinition],
+        cronVariables: [JobName: SettingName] = [:],
+        reportedJobs: [JobName] = [],
         databases: [FeatureDatabase],
         probes: [NamedProbe] = [],
         examine: @escaping @Sendable () async -> [Doctor.Finding] = { [] },
@@ -58,6 +64,8 @@ struct Feature: Sendable {
         self.name = name
         self.jobs = jobs
         self.schedules = schedules
+        self.cronVariables = cronVariables
+        self.reportedJobs = reportedJobs
         self.databases = databases
         self.probes = probes
         self.examine = examine

@@ -1,4 +1,5 @@
 import API
+import Alerts
 import Engine
 import Foundation
 import Logging
@@ -18,9 +19,11 @@ final class Graph: Sendable {
     let runner: JobRunner
     let ledger: Ledger
     let scheduler: Scheduler
+    let book: ScheduleBook
     let migrations: DatabaseMigrations
     let deadLetters: DeadLetterStore
     let watermarks: WatermarkStore
+    let notifier: Notifier
     let events = EventHub()
     let startedAt = Date()
 
@@ -36,36 +39,83 @@ final class Graph: Sendable {
         let state = databases.pool(settings.state, maxConnections: 6)
         self.state = state
         let health = HealthCheckJob(probes: features.flatMap(\.probes))
-        let jobs: [any Job] = features.flatMap(\.jobs) + [health] + (try adding(databases))
+        let written = features.flatMap(\.databases)
+        let deadLetters = DeadLetterStore(written.map { ($0.role, $0.pool) })
+        self.deadLetters = deadLetters
+        let notifier = Notifier.of(settings.alerts, features: features, state: state)
+        self.notifier = notifier
+        var jobs: [any Job] = features.flatMap(\.jobs) + [health] + (try adding(databases))
+        if notifier.isOn {
+            jobs.append(
+                DigestJob(state: state, notifier: notifier, jobs: jobs.map(\.name)) {
+                    try await deadLetters.openCounts()
+                }
+            )
+        }
         self.jobs = jobs
         runner = JobRunner(
             state: state,
             jobs: jobs,
             holder: ProcessSetup.holder,
+            settings: settings.runs,
             failpoint: ProcessSetup.failpoint,
-            logger: Logger(label: "engine")
+            logger: Logger(label: "engine"),
+            ended: { notifier.offer($0) }
         )
         ledger = Ledger(state: state)
-        let own = ScheduleDefinition(
-            job: health.name,
-            expression: settings.schedule.healthCheck,
-            timeZone: settings.schedule.zone
+        let zone = settings.schedule.zone
+        var own = [ScheduleDefinition(job: health.name, expression: settings.schedule.healthCheck, timeZone: zone)]
+        if notifier.isOn, let digest = settings.alerts.digest {
+            own.append(ScheduleDefinition(job: "digest", expression: digest, timeZone: zone))
+        }
+        let book = ScheduleBook(
+            standard: features.flatMap(\.schedules) + own,
+            pinned: Self.pinned(features, health: health.name, settings.schedule),
+            zone: zone,
+            zoneIsPinned: settings.schedule.given.contains(.timeZone),
+            jobs: Dictionary(jobs.map { ($0.name, $0.knownOptions) }, uniquingKeysWith: { first, _ in first }),
+            folder: settings.configFolder
         )
+        self.book = book
+        let housekeeping = Housekeeping(state: state, policy: settings.retention)
         scheduler = Scheduler(
             state: state,
             runner: runner,
-            schedules: features.flatMap(\.schedules) + [own],
+            schedules: try book.schedules(),
             enabledAtStart: settings.schedule.isEnabled,
             holder: ProcessSetup.holder,
-            logger: Logger(label: "scheduler")
+            logger: Logger(label: "scheduler"),
+            chores: { _ = try await housekeeping.sweep() }
         )
-        let written = features.flatMap(\.databases)
         migrations = try DatabaseMigrations(written, state: state)
-        deadLetters = DeadLetterStore(written.map { ($0.role, $0.pool) })
         watermarks = WatermarkStore(written.map { ($0.role, $0.pool) })
     }
 
+    /// Jobs whose expression came from an environment variable.
+    private static func pinned(_ features: [Feature], health: JobName, _ schedule: Settings.Schedule) -> Set<JobName> {
+        var variables: [JobName: SettingName] = [
+            health: .healthCheckCronSchedule, "digest": .alertDigestCronSchedule,
+        ]
+        for feature in features { variables.merge(feature.cronVariables) { first, _ in first } }
+        return Set(variables.filter { schedule.given.contains($0.value) }.keys)
+    }
+
+    /// Reads `jobs.yaml` again and takes its schedules from the next second on, all or nothing; what changed.
+    ///
+    /// - Throws: `.settingsInvalid` with file and line; then everything stays as it was.
+    func reload() throws -> [String] {
+        let new = try book.schedules()
+        let changes = ScheduleBook.changes(from: scheduler.schedules, to: new)
+        scheduler.replace(new)
+        logger.event(.notice, "schedules read again", [.count: "\(changes.count)"])
+        return changes
+    }
+
     var runnerService: any Service { UntilShutdown { [runner] in try await runner.run() } }
+    var notifierService: any Service { UntilShutdown { [notifier] in try await notifier.run() } }
+    var gaugeService: any Service {
+        UntilShutdown { [ledger, jobs] in try await HistoryGauges(ledger: ledger, jobs: jobs.map(\.name)).run() }
+    }
     var schedulerService: any Service { UntilShutdown { [scheduler] in try await scheduler.run() } }
 
     var eventService: any Service { UntilShutdown { [events, runsPort] in try await events.run(runsPort) } }
@@ -88,6 +138,7 @@ final class Graph: Sendable {
             info: ServiceInfo(version: ProcessSetup.version, startedAt: startedAt, memory: { MachineMemory.use() }),
             metricsText: { scrape.page() },
             isDraining: { draining?.isSet ?? false },
+            reload: { [self] in try reload() },
             shopifyHook: features.lazy.compactMap(\.shopifyHook).first
         )
     }

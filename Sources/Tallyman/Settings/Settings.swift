@@ -1,5 +1,7 @@
 import API
+import ConfigFile
 import Cron
+import Engine
 import Foundation
 import HTTPServer
 import Logging
@@ -12,6 +14,8 @@ struct Settings: Sendable {
         let healthCheck: CronExpression
         let zone: TimeZone
         let isEnabled: Bool
+        /// The variables among those of schedules that were given: what `jobs.yaml` cannot change.
+        let given: Set<SettingName>
     }
 
     enum LogFormat: Sendable { case json, text }
@@ -31,6 +35,11 @@ struct Settings: Sendable {
     /// A port that answers `/metrics` only.
     let metricsPort: Int?
     let schedule: Schedule
+    /// Where `jobs.yaml` and other files of operators are.
+    let configFolder: String
+    let runs: RunSettings
+    let retention: RetentionPolicy
+    let alerts: Alerting
     let migrateOnStart: Bool
     let log: Log
 }
@@ -49,6 +58,13 @@ extension Settings {
         let http = readHTTP(&reader, host: host, port: port)
         let metricsPort = reader.has(.metricsPort) ? reader.int(.metricsPort, in: 1...65_535, default: 9_464) : nil
         let schedule = readSchedule(&reader)
+        let folder = readConfigFolder(&reader)
+        let runs = readRuns(&reader)
+        let retention = RetentionPolicy(
+            days: reader.int(.historyDays, in: 1...3_660, default: 90),
+            runsPerJob: reader.int(.historyRunsPerJob, in: 10...1_000_000, default: 10_000)
+        )
+        let alerts = readAlerts(&reader)
         let migrate = reader.bool(.migrateOnStart, default: false)
         try reader.finish()
         guard let state, let access, let schedule else { throw SettingsInvalid(problems: []) }
@@ -59,6 +75,10 @@ extension Settings {
             http: http,
             metricsPort: metricsPort,
             schedule: schedule,
+            configFolder: folder,
+            runs: runs,
+            retention: retention,
+            alerts: alerts,
             migrateOnStart: migrate,
             log: log
         )
@@ -126,6 +146,30 @@ extension Settings {
         }
         let isEnabled = reader.bool(.enableScheduler, default: true)
         guard let health, let zone else { return nil }
-        return Schedule(healthCheck: health, zone: zone, isEnabled: isEnabled)
+        let given = SettingName.allCases.filter { reader.has($0) }
+        return Schedule(healthCheck: health, zone: zone, isEnabled: isEnabled, given: Set(given))
+    }
+
+    private static func readConfigFolder(_ reader: inout SettingsReader) -> String {
+        guard let folder = reader.string(.configFolder) else { return "config" }
+        if (try? FileManager.default.contentsOfDirectory(atPath: folder)) == nil {
+            reader.refuse(.configFolder, "must name a folder that exists and may be read")
+        }
+        return folder
+    }
+
+    private static func readRuns(_ reader: inout SettingsReader) -> RunSettings {
+        let stall = reader.parsed(
+            .stallTimeout,
+            default: "10m",
+            expected: "a span of time from 10s to 1d, such as 10m, or off"
+        ) { text -> Int?? in
+            if text == "off" { return .some(nil) }
+            return SpanText.seconds(text).flatMap { (10...86_400).contains($0) ? .some($0) : nil }
+        }
+        let keepsPayloads = reader.choice(.deadLetterPayload, ["key": false, "full": true], default: false)
+        var settings = RunSettings(keepsPayloads: keepsPayloads)
+        if let stall { settings.stallTimeout = stall.map { .seconds($0) } }
+        return settings
     }
 }

@@ -31,6 +31,7 @@ struct ProductSyncFeature: FeatureSettings {
             schedules: [
                 ScheduleDefinition(job: Self.job, expression: schedule, timeZone: shared.schedule.zone)
             ],
+            cronVariables: [Self.job: .syncCronSchedule],
             databases: [FeatureDatabase(role: "cart", pool: pool)],
             probes: [
                 NamedProbe("productMongodb") { await DependencyProbe.mongo(probeMongo) },

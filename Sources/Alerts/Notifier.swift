@@ -1,0 +1,126 @@
+package import Engine
+import Foundation
+package import Logging
+import Metrics
+import Runtime
+import Telemetry
+
+/// Tells people what became of runs. Nothing it does can delay or fail a run: `offer` only puts into a queue.
+///
+/// Alerts are told once per job, subject and state, across replicas and restarts. Delivery is tried three times; an
+/// alert nobody took is told again with the job's next run. While the state database is away, what was said is
+/// remembered in memory only.
+package final class Notifier: Sendable {
+    private static let queueMax = 256
+    private static let attemptsMax = 3
+
+    private let policy: AlertPolicy
+    private let store: NoticeStore
+    private let sinks: [any AlertSink]
+    /// Seconds one attempt may take.
+    private let attemptLimit: Duration
+    private let pause: Duration
+    private let logger: Logger
+    private let queue = BoundedChannel<RunEnding>(capacity: queueMax)
+
+    package init(
+        policy: AlertPolicy,
+        store: NoticeStore,
+        sinks: [any AlertSink],
+        attemptLimit: Duration = .seconds(10),
+        pause: Duration = .seconds(2),
+        logger: Logger
+    ) {
+        self.policy = policy
+        self.store = store
+        self.sinks = sinks
+        self.attemptLimit = attemptLimit
+        self.pause = pause
+        self.logger = logger
+    }
+
+    /// Whether anybody would be told.
+    package var isOn: Bool { !sinks.isEmpty }
+
+    /// Queues a run's end. Returns at once; when 256 wait already, the newest is dropped and counted.
+    package func offer(_ ending: RunEnding) {
+        guard isOn else { return }
+        if !queue.offer(ending) { AlertMetric.sent("queue", "dropped") }
+    }
+
+    /// Tells what is queued, in order, until cancelled.
+    package func run() async throws {
+        while let ending = try await queue.receive() {
+            if let report = policy.report(of: ending) { _ = try await tell(report) }
+            for seen in policy.observations(of: ending) { try await handle(seen, of: ending) }
+        }
+    }
+
+    private func handle(_ seen: Observation, of ending: RunEnding) async throws {
+        let change: NoticeStore.Change
+        do {
+            guard let noted = try await store.note(ending.job, seen.subject, seen.state) else { return }
+            change = noted
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            // The state database is away. A problem is told rather than kept back, a recovery can wait.
+            logger.event(
+                .warning,
+                "notices cannot be kept",
+                [.job: ending.job.rawValue, .error: "\(TallyError.wrapping(error, during: "alerts"))"]
+            )
+            change = .init(previous: nil, isRepeat: false)
+        }
+        let news = policy.alert(seen, previous: change.previous, of: ending, repeated: change.isRepeat)
+        guard let news, try await tell(news) == false else { return }
+        do {
+            try await store.restore(ending.job, seen.subject, to: change.previous)
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            logger.event(
+                .warning,
+                "an alert was not delivered and cannot be put back",
+                [.job: ending.job.rawValue, .error: "\(TallyError.wrapping(error, during: "alerts"))"]
+            )
+        }
+    }
+
+    /// Delivers to every sink; whether at least one took it. Throws only when cancelled.
+    package func tell(_ alert: Alert) async throws -> Bool {
+        var taken = 0
+        for sink in sinks where try await deliver(alert, to: sink) { taken += 1 }
+        return taken > 0
+    }
+
+    private func deliver(_ alert: Alert, to sink: any AlertSink) async throws -> Bool {
+        for attempt in 1...Self.attemptsMax {
+            var wait = pause * attempt
+            do {
+                try await withDeadline(attemptLimit, during: "alerts.deliver") { try await sink.deliver(alert) }
+                AlertMetric.sent(sink.name, "delivered")
+                return true
+            } catch {
+                if Task.isCancelled { throw CancellationError() }
+                let ours = TallyError.wrapping(error, during: "alerts.deliver")
+                logger.event(
+                    .warning,
+                    "an alert was not delivered",
+                    [.kind: sink.name, .job: alert.job.rawValue, .attempt: "\(attempt)", .error: "\(ours)"]
+                )
+                if ours.kind.disposition != .retry { break }
+                if let asked = ours.retryAfter { wait = min(asked, .seconds(60)) }
+            }
+            if attempt < Self.attemptsMax { try await Task.sleep(for: wait) }
+        }
+        AlertMetric.sent(sink.name, "failed")
+        return false
+    }
+}
+
+enum AlertMetric {
+    static func sent(_ sink: String, _ result: String) {
+        Counter(label: "etl_alerts_total", dimensions: [("sink", sink), ("result", result)]).increment()
+    }
+}
