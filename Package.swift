@@ -123,7 +123,11 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", "Runtime", log, metrics]),
         tests("EngineTests", ["Engine", "Cron", "Postgres", "Runtime", "Telemetry", log]),
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
-        tests("MarketplacesTests", ["Marketplaces", "Engine", "HTTPClient", "Postgres", "Runtime", log, crypto]),
+        tests(
+            "MarketplacesTests",
+            ["Marketplaces", "Engine", "HTTPClient", "Postgres", "Runtime", log, crypto],
+            resources: [.copy("Fixtures")]
+        ),
         tests("APITests", ["API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
         tests("TallymanTests", ["Tallyman", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),

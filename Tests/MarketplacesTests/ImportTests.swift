@@ -53,7 +53,7 @@ import Testing
             try bench.psql("SELECT product_code, ts AT TIME ZONE 'UTC', units_sold, revenue FROM sales_ts ORDER BY 1")
                 == """
                 custom|2026-02-01 05:00:00|1|5.25
-                gid://shopify/ProductVariant/7|2026-02-01 05:00:00|2|19.00
+                gid://shopify/ProductVariant/7|2026-02-01 05:00:00|2|19.0
                 """
         )
         #expect(try bench.psql("SELECT fee_type, amount, currency_code FROM fees_ts") == "charge|1.28|USD")

@@ -70,7 +70,8 @@ import Testing
         #expect(try bench.tables() == clean.tables(), "\(random)")
         let rebuilt = """
             SELECT count(*) FROM sales_ts s FULL JOIN (SELECT product_code, ts, sum(units - units_refunded) AS units,
-                sum(revenue - refunded) AS revenue FROM marketplace.order_lines GROUP BY 1, 2) l USING (product_code, ts)
+                sum(revenue - refunded) AS revenue FROM marketplace.order_lines GROUP BY 1, 2) l
+                USING (product_code, ts)
             WHERE (s.units_sold, s.revenue) IS DISTINCT FROM (l.units, l.revenue)
             """
         #expect(try bench.psql(rebuilt) == "0", "\(random)")

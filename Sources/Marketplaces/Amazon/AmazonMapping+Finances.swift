@@ -156,7 +156,8 @@ extension AmazonMapping {
         )
     }
 
-    /// What a refund takes back from sales, on the day of the sale when that is known, else on its own; nil for any other transaction.
+    /// What a refund takes back from sales, on the day of the sale when that is known, else on its own; nil for any
+    /// other transaction.
     package mutating func refund(_ transaction: WireJSON, id: String) throws -> DocumentRecord? {
         guard transaction["transactionType"].string?.lowercased().contains("refund") == true else { return nil }
         let postedAt = try WireTime.parse(transaction["postedDate"].string)

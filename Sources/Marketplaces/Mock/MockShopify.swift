@@ -78,7 +78,8 @@ package final class MockShopify: HTTPTransport {
         guard let level = faults.spend(cost, at: now()) else {
             let text = """
                 {"errors":[{"message":"Throttled","extensions":{"code":"THROTTLED"}}],"extensions":{"cost":\
-                {"requestedQueryCost":\(Int(cost)),"actualQueryCost":null,"throttleStatus":\(faults.status(at: now()))}}}
+                {"requestedQueryCost":\(Int(cost)),"actualQueryCost":null,\
+                "throttleStatus":\(faults.status(at: now()))}}}
                 """
             return OutboundResponse(status: 200, headers: headers, body: Array(text.utf8))
         }
