@@ -89,7 +89,7 @@ extension AmazonMapping {
         }
     }
 
-    /// The fees of a transaction: of its items, then what the transaction's own breakdowns hold beyond its items'.
+    /// The fees of a transaction: of its items, then what its own breakdowns hold beyond those.
     package mutating func fees(_ transaction: WireJSON, id: String) throws -> DocumentRecord? {
         let postedAt = try WireTime.parse(transaction["postedDate"].string)
         var lines: [LineRecord] = []
@@ -113,8 +113,8 @@ extension AmazonMapping {
                 own.append((type, leaf.amount))
             }
         }
-        for (type, amount) in own where amount - (ofItems[type] ?? 0) != 0 {
-            lines.append(fee("-/\(type)", type, amount - (ofItems[type] ?? 0), Self.product(transaction), postedAt))
+        for (type, amount) in Self.beyond(ofItems, own) {
+            lines.append(fee("-/\(type)", type, amount, Self.product(transaction), postedAt))
         }
         let type = transaction["transactionType"].string ?? ""
         if lines.isEmpty, own.isEmpty, Self.isFee([type]) {
@@ -126,6 +126,17 @@ extension AmazonMapping {
             status: (transaction["transactionStatus"].string ?? "posted").lowercased(),
             lines: lines
         )
+    }
+
+    /// What a transaction's own breakdowns say beyond those of its items: they repeat them, with the same types or
+    /// summed up under others.
+    private static func beyond(_ items: [String: Decimal], _ own: [(type: String, amount: Decimal)])
+        -> [(type: String, amount: Decimal)]
+    {
+        let rest = own.reduce(0) { $0 + $1.amount } - items.values.reduce(0, +)
+        guard !own.isEmpty, rest != 0 else { return [] }
+        guard Set(own.map(\.type)).isSuperset(of: items.keys) else { return [("Other", rest)] }
+        return own.map { ($0.type, $0.amount - (items[$0.type] ?? 0)) }.filter { $0.amount != 0 }
     }
 
     private static func product(_ holder: WireJSON) -> (code: String?, sku: String?) {
