@@ -71,6 +71,12 @@ let package = Package(
             swiftSettings: safe
         ),
         .target(
+            name: "TableExport",
+            dependencies: ["ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log, metrics, yams],
+            resources: [.embedInCode("Migrations")],
+            swiftSettings: safe
+        ),
+        .target(
             name: "Alerts",
             dependencies: ["Engine", "HTTPClient", "Postgres", "Runtime", "Telemetry", log, metrics, crypto],
             swiftSettings: safe
@@ -93,8 +99,8 @@ let package = Package(
             name: "Tallyman",
             dependencies: [
                 "API", "Alerts", "ConfigFile", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Marketplaces",
-                "Mongo", "Postgres", "ProductSync", "Runtime", "Telemetry", log, metrics, lifecycle, jwt, yams,
-                httpTypes,
+                "Mongo", "Postgres", "ProductSync", "Runtime", "TableExport", "Telemetry", log, metrics, lifecycle, jwt,
+                yams, httpTypes,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -128,6 +134,7 @@ let package = Package(
             ["Marketplaces", "Engine", "HTTPClient", "Postgres", "Runtime", log, crypto],
             resources: [.copy("Fixtures")]
         ),
+        tests("TableExportTests", ["TableExport", "ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log]),
         tests("APITests", ["API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
         tests("TallymanTests", ["Tallyman", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),

@@ -80,7 +80,9 @@ package struct AlertPolicy: Sendable {
             subject: .report,
             severity: .information,
             title: "\(ending.job) \(ending.state.rawValue)",
-            lines: counts.isEmpty ? [] : [counts.joined(separator: ", ")],
+            lines: [
+                counts.isEmpty ? nil : counts.joined(separator: ", "), ending.position.map { "read up to \($0)" },
+            ].compactMap { $0 },
             runID: ending.id
         )
     }

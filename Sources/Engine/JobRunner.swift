@@ -223,7 +223,8 @@ package final class JobRunner: Sendable {
             state: outcome.state,
             counts: outcome.counts,
             deadLetters: outcome.deadLetters,
-            error: outcome.error
+            error: outcome.error,
+            position: outcome.summary?["details"]?["cursor"]?.string
         )
         await ended(ending)
     }
@@ -238,6 +239,8 @@ package struct RunEnding: Sendable {
     package let counts: [String: Int]
     package let deadLetters: Int
     package let error: RunError?
+    /// How far the source was read, where the job's details name a `cursor`.
+    package let position: String?
 
     package init(
         id: RunID,
@@ -246,7 +249,8 @@ package struct RunEnding: Sendable {
         state: RunState,
         counts: [String: Int],
         deadLetters: Int,
-        error: RunError?
+        error: RunError?,
+        position: String? = nil
     ) {
         self.id = id
         self.job = job
@@ -255,5 +259,6 @@ package struct RunEnding: Sendable {
         self.counts = counts
         self.deadLetters = deadLetters
         self.error = error
+        self.position = position
     }
 }

@@ -207,16 +207,27 @@ package actor PGConnection {
 
     private var copyHeaderPending = false
     private var copyOutActive = false
+    private var copyOutFailure: (any Error)?
+    private var copyOutFormat = PGCopyFormat.binary
+    private var copyInFormat = PGCopyFormat.binary
 
-    /// Starts `COPY … TO STDOUT (FORMAT binary)`.
-    package func copyOutStart(_ sql: String) async throws {
+    /// Starts `COPY … TO STDOUT`, which must ask for the same format.
+    package func copyOutStart(_ sql: String, format: PGCopyFormat = .binary) async throws {
         try await cancellable { _ = try finish(PQexec(handle.pointer, sql), during: "postgres.copyOut") }
-        copyHeaderPending = true
+        copyOutFormat = format
+        copyOutFailure = nil
+        copyHeaderPending = format == .binary
         copyOutActive = true
     }
 
-    /// The next rows, as raw COPY BINARY tuples; nil at the end, when the session is idle again.
+    /// The next rows as the server sent them; nil at the end, when the session is idle again.
+    ///
+    /// An error of the server is thrown behind every row that it sent before.
     package func copyOutNext(maxBytes: Int = 1 << 18, maxRows: Int = 8_192) async throws -> PGCopyChunk? {
+        if let failure = copyOutFailure {
+            copyOutFailure = nil
+            throw failure
+        }
         guard copyOutActive else { return nil }
         return try await cancellable {
             var bytes: [UInt8] = []
@@ -226,7 +237,13 @@ package actor PGConnection {
                 var buffer: UnsafeMutablePointer<CChar>?
                 let length = Int(PQgetCopyData(handle.pointer, &buffer, 0))
                 if length == -1 {
-                    try endCopyOut()
+                    do {
+                        try endCopyOut()
+                    } catch {
+                        // What came before the error is whole: it is handed out first.
+                        guard !starts.isEmpty else { throw error }
+                        copyOutFailure = error
+                    }
                     return starts.isEmpty ? nil : PGCopyChunk(bytes: bytes, rowStarts: starts)
                 }
                 guard length >= 0, let buffer else {
@@ -244,7 +261,8 @@ package actor PGConnection {
                     from = 19 + Int(Int32(bigEndian: raw.loadUnaligned(fromByteOffset: 15, as: Int32.self)))
                     copyHeaderPending = false
                 }
-                guard length - from > 2 else { continue }
+                // Binary ends with a trailer of two bytes; in text one newline is a row.
+                guard length - from > (copyOutFormat == .binary ? 2 : 0) else { continue }
                 starts.append(Int32(bytes.count))
                 bytes.append(contentsOf: raw[from...])
             }
@@ -263,15 +281,17 @@ package actor PGConnection {
 
     package func copyOutCancel() async { drain() }
 
-    /// Starts `COPY … FROM STDIN (FORMAT binary)`; header and trailer are written here.
-    package func copyInStart(_ sql: String) async throws {
+    /// Starts `COPY … FROM STDIN`, which must ask for the same format; the binary header and trailer are written here.
+    package func copyInStart(_ sql: String, format: PGCopyFormat = .binary) async throws {
+        copyInFormat = format
         try await cancellable {
             _ = try finish(PQexec(handle.pointer, sql), during: "postgres.copyIn")
+            guard format == .binary else { return }
             try put(Array("PGCOPY\n".utf8) + [0xFF, 0x0D, 0x0A, 0x00] + [UInt8](repeating: 0, count: 8))
         }
     }
 
-    /// Sends whole or partial COPY BINARY tuples; blocks while the server is behind.
+    /// Sends whole or partial rows; blocks while the server is behind.
     package func copyInSend(_ bytes: [UInt8]) async throws {
         try await cancellable { try put(bytes) }
     }
@@ -289,7 +309,7 @@ package actor PGConnection {
     /// Ends the COPY; the number of rows that the server's command tag confirms.
     package func copyInFinish() async throws -> Int {
         try await cancellable {
-            try put([0xFF, 0xFF])
+            if copyInFormat == .binary { try put([0xFF, 0xFF]) }
             guard PQputCopyEnd(handle.pointer, nil) == 1 else {
                 markBroken()
                 throw handle.connectionError(during: "postgres.copyIn")
@@ -310,7 +330,10 @@ package actor PGConnection {
     }
 }
 
-/// A run of rows as COPY BINARY tuples, one behind the other.
+/// How COPY writes rows.
+package enum PGCopyFormat: String, Sendable { case binary, text }
+
+/// A run of rows in COPY's form, one behind the other.
 package struct PGCopyChunk: Sendable {
     package var bytes: [UInt8]
     /// Where each row begins in `bytes`.

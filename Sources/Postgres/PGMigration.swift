@@ -6,6 +6,9 @@ package struct PGMigration: Sendable, Equatable {
     package let name: String
     package let up: String
     package let down: String
+    /// False where the section says `transaction:false`, as a statement such as CREATE INDEX CONCURRENTLY needs it.
+    package let upInTransaction: Bool
+    package let downInTransaction: Bool
 
     /// Throws `.settingsInvalid` naming the file when its name or its sections are not dbmate's.
     package init(fileName: String, text: String) throws {
@@ -20,11 +23,11 @@ package struct PGMigration: Sendable, Equatable {
         var up: [Substring] = []
         var down: [Substring] = []
         var section = ""
+        var outside: Set<String> = []
         for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
-            if line.hasPrefix("-- migrate:up") {
-                section = "up"
-            } else if line.hasPrefix("-- migrate:down") {
-                section = "down"
+            if line.hasPrefix("-- migrate:up") || line.hasPrefix("-- migrate:down") {
+                section = line.hasPrefix("-- migrate:up") ? "up" : "down"
+                if line.contains("transaction:false") { outside.insert(section) }
             } else if section == "up" {
                 up.append(line)
             } else if section == "down" {
@@ -36,6 +39,8 @@ package struct PGMigration: Sendable, Equatable {
         name = String(parts[1])
         self.up = up.joined(separator: "\n")
         self.down = down.joined(separator: "\n")
+        upInTransaction = !outside.contains("up")
+        downInTransaction = !outside.contains("down")
     }
 }
 
@@ -59,14 +64,16 @@ package struct PGMigrator: Sendable {
     /// Applies what is missing; the versions applied. Two at once are safe: an advisory lock lets one in.
     package func up(_ connection: PGConnection) async throws -> [String] {
         try await locked(connection) {
-            try await connection.execute(
-                "CREATE SCHEMA IF NOT EXISTS \(PGIdentifier.quote(schema)); "
-                    + "CREATE TABLE IF NOT EXISTS \(tableSQL) (version varchar PRIMARY KEY)"
-            )
+            let isThere = try await connection.query("SELECT to_regnamespace($1) IS NOT NULL", [.text(schema)])
+            // Even IF NOT EXISTS asks for the right to create one.
+            if try isThere.rows.first?[0].bool() != true {
+                try await connection.execute("CREATE SCHEMA \(PGIdentifier.quote(schema))")
+            }
+            try await connection.execute("CREATE TABLE IF NOT EXISTS \(tableSQL) (version varchar PRIMARY KEY)")
             let applied = try await versions(connection)
             var done: [String] = []
             for migration in migrations where !applied.contains(migration.version) {
-                try await connection.withTransaction { connection in
+                try await within(migration.upInTransaction, connection) { connection in
                     try await connection.execute(migration.up)
                     _ = try await connection.query(
                         "INSERT INTO \(tableSQL) (version) VALUES ($1)",
@@ -84,9 +91,9 @@ package struct PGMigrator: Sendable {
         try await locked(connection) {
             let applied = try await versions(connection)
             guard let last = migrations.last(where: { applied.contains($0.version) }) else { return nil }
-            try await connection.withTransaction { connection in
-                _ = try await connection.query("DELETE FROM \(tableSQL) WHERE version = $1", [.text(last.version)])
+            try await within(last.downInTransaction, connection) { connection in
                 try await connection.execute(last.down)
+                _ = try await connection.query("DELETE FROM \(tableSQL) WHERE version = $1", [.text(last.version)])
             }
             return last.version
         }
@@ -95,6 +102,15 @@ package struct PGMigrator: Sendable {
     package func status(_ connection: PGConnection) async throws -> [Status] {
         let applied = try await versions(connection)
         return migrations.map { Status(migration: $0, applied: applied.contains($0.version)) }
+    }
+
+    private func within(
+        _ isTransaction: Bool,
+        _ connection: PGConnection,
+        _ body: (PGConnection) async throws -> Void
+    ) async throws {
+        guard isTransaction else { return try await body(connection) }
+        try await connection.withTransaction(body)
     }
 
     private func versions(_ connection: PGConnection) async throws -> Set<String> {

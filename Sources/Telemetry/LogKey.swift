@@ -3,7 +3,7 @@ package import Logging
 /// The closed set of keys that a log line may carry.
 package enum LogKey: String, Sendable, CaseIterable {
     case job, state, trigger, count, table, column, key, reason, error, remedy, stage, port, host, route, method, status
-    case fence, holder, attempt, database, schedule, instant, signal, version, bytes, kind
+    case unchanged, position, fence, holder, attempt, database, schedule, instant, signal, version, bytes, kind
     case runID = "run_id"
     case rowCount = "row_count"
     case durationMS = "duration_ms"

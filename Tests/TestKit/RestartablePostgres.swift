@@ -20,6 +20,24 @@ package final class RestartablePostgres: Sendable {
         try start()
     }
 
+    /// A streaming replica of another one, read-only until it is promoted.
+    package init(replicaOf primary: RestartablePostgres) throws {
+        port = try Sockets.freePort()
+        url = "postgresql://postgres@127.0.0.1:\(port)/postgres"
+        binaries = primary.binaries
+        let made = try ChildProcess.run("mktemp", ["-d"])
+        folder = made.outputText.trimmingCharacters(in: .whitespacesAndNewlines)
+        if getuid() == 0 { _ = try ChildProcess.run("chown", ["postgres", folder]) }
+        try shell(
+            "\(binaries)/pg_basebackup -h 127.0.0.1 -p \(primary.port) -U postgres -D \(folder)/data -R -X stream "
+                + "--checkpoint=fast >\(folder)/log 2>&1"
+        )
+        try start()
+    }
+
+    /// Makes a primary of a replica; it writes when this returns.
+    package func promote() throws { try shell("\(binaries)/pg_ctl -D \(folder)/data -w promote >/dev/null") }
+
     deinit {
         try? shell("\(binaries)/pg_ctl -D \(folder)/data -m immediate stop >/dev/null 2>&1")
         try? FileManager.default.removeItem(atPath: folder)

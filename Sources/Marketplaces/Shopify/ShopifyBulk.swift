@@ -21,7 +21,7 @@ final class ShopifyBulk: Sendable {
     }
 
     /// Lines of a page; a group is never cut.
-    private static let pageLines = 2_000
+    private static let pageLines = 1_000
     private static let lineBytesMax = 4 << 20
 
     private let client: ShopifyClient

@@ -274,13 +274,15 @@ struct FindingsSettler {
         guard !rejected.isEmpty else { return }
         tally.deadLetters += rejected.count
         guard mode == .repair else { return }
+        let payloads = try await payloads(rejected.map(\.key))
         let letters = rejected.map { one in
             DeadLetter(
-                key: one.key,
+                key: plan.key.text(one.key[...]),
                 reason: one.rejection.reason.words,
                 kind: one.rejection.reason.rawValue,
                 columns: [plan.columns[one.rejection.column].name],
-                fingerprint: nil
+                fingerprint: nil,
+                payload: payloads[one.key]
             )
         }
         try await context.deadLetters.record(letters, in: nil)
@@ -289,16 +291,24 @@ struct FindingsSettler {
     private mutating func quarantine(refused: [(row: [UInt8], error: TallyError)]) async throws {
         guard !refused.isEmpty else { return }
         tally.deadLetters += refused.count
+        let payloads = try await payloads(refused.map { Array($0.row[RowImage.key($0.row.span, at: 0)]) })
         let letters = refused.map { row, error in
-            DeadLetter(
-                key: plan.key.text(row[RowImage.key(row.span, at: 0)]),
+            let key = row[RowImage.key(row.span, at: 0)]
+            return DeadLetter(
+                key: plan.key.text(key),
                 reason: error.summary,
                 kind: error.serverError?.sqlState ?? error.kind.rawValue,
                 columns: error.serverError?.columnName.map { [$0] } ?? [],
-                fingerprint: Self.fingerprint(row)
+                fingerprint: Self.fingerprint(row),
+                payload: payloads[Array(key)]
             )
         }
         try await context.deadLetters.record(letters, in: nil)
+    }
+
+    /// The records themselves, where dead letters keep them; nothing is read otherwise.
+    private func payloads(_ keys: [[UInt8]]) async throws -> [[UInt8]: JSONValue] {
+        context.deadLetters.keepsPayloads ? try await keyed.payloads(keys) : [:]
     }
 
     private func resolve(_ keys: [String]) async throws {

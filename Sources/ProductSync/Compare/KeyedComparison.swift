@@ -1,7 +1,8 @@
 import Engine
+import Foundation
 import Mongo
 import Postgres
-import Runtime
+package import Runtime
 
 /// Compares given keys by looking them up on both sides; what the merge cannot settle is settled here.
 ///
@@ -64,6 +65,22 @@ package struct KeyedComparison: Sendable {
         return absent
     }
 
+    /// The documents of `keys` as JSON, read anew, for dead letters that keep them; what JSON cannot say is left out.
+    package func payloads(_ keys: [[UInt8]]) async throws -> [[UInt8]: JSONValue] {
+        var found: [[UInt8]: JSONValue] = [:]
+        for start in stride(from: 0, to: keys.count, by: Self.keysMax) {
+            var ids: [IDValue] = []
+            for key in keys[start..<min(keys.count, start + Self.keysMax)] {
+                plan.key.appendCandidates(key, to: &ids)
+            }
+            for (key, document) in try await source.originals(ids) {
+                guard let text = try? BSONExtJSON.text(of: document) else { continue }
+                found[key] = try? JSONDecoder().decode(JSONValue.self, from: Data(text.utf8))
+            }
+        }
+        return found
+    }
+
     private enum Document {
         case image([UInt8])
         case rejected(FieldRejection)
@@ -84,7 +101,7 @@ package struct KeyedComparison: Sendable {
     private func classify(_ key: [UInt8], _ document: Document?, _ row: [UInt8]?, into findings: inout Findings) {
         switch (document, row) {
         case (.rejected(let rejection), _):
-            findings.rejected.append(.init(key: plan.key.text(key), rejection: rejection))
+            findings.rejected.append(.init(key: key, rejection: rejection))
         case (.image(let image), nil): findings.missing.append(image)
         case (.image(let image), let row?):
             if MergeStep.same(image.span, 0..<image.count, row.span, 0..<row.count, plan) {

@@ -15,7 +15,8 @@ package struct Findings: Sendable {
     package var unchangedKeys: [[UInt8]] = []
 
     package struct Rejected: Sendable, Equatable {
-        package let key: String
+        /// The key's bytes, as in a row image.
+        package let key: [UInt8]
         package let rejection: FieldRejection
     }
 
@@ -99,7 +100,7 @@ package struct MergeStep: Sendable {
         _ findings: inout Findings
     ) {
         if !source.rejections.isEmpty, let rejection = source.rejections[row] {
-            findings.rejected.append(.init(key: plan.key.text(source.rows.key(row)), rejection: rejection))
+            findings.rejected.append(.init(key: Array(source.rows.key(row)), rejection: rejection))
             return
         }
         let range = source.rows.range(row)

@@ -125,6 +125,32 @@ package struct SourceReader: Sendable {
         }
     }
 
+    /// The same documents as they are, the mapped fields only, by the key their row would have.
+    package func originals(_ ids: [IDValue]) async throws -> [(key: [UInt8], document: BSONDocument)] {
+        guard !ids.isEmpty else { return [] }
+        let found = try await context.retrying("source.lookup") {
+            try await pool.withSession { session in
+                try await session.findAll(
+                    MongoFind(
+                        collection: plan.collection,
+                        filter: IDBracket.filter(among: ids),
+                        projection: projection,
+                        batchSize: ids.count
+                    )
+                )
+            }
+        }
+        var encoder = RowEncoder(plan: plan)
+        return found.compactMap { document in
+            var rows = RowBatch()
+            let hasKey =
+                (try? rows.appendRow { out throws(FieldRejection) in
+                    try encoder.appendKeyOnly(document.bytes.span, to: &out)
+                }) != nil
+            return hasKey ? (Array(rows.key(0)), document) : nil
+        }
+    }
+
     private static func sort(ascending: Bool) -> BSONDocument {
         var sort = BSONBuilder()
         sort.append("_id", int32: ascending ? 1 : -1)

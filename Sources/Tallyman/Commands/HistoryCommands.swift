@@ -162,9 +162,11 @@ struct DeadLettersCommand: AsyncParsableCommand {
             }
             console.answer(["success": true, "deadLetters": .array(letters)])
             for letter in letters {
-                let parts = ["id", "job", "key", "kind", "reason"].map { name in
+                var parts = ["id", "job", "key", "kind", "reason"].map { name in
                     letter[name]?.string ?? letter[name]?.int.map(String.init) ?? "-"
                 }
+                let columns = (letter["columns"]?.array ?? []).compactMap(\.string)
+                if !columns.isEmpty { parts.append("columns " + columns.joined(separator: ", ")) }
                 console.line(parts.joined(separator: "  "))
             }
             if letters.isEmpty { console.line("none") }

@@ -1,11 +1,12 @@
 import ArgumentParser
+import Foundation
 import Runtime
 
 struct MigrateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "migrate",
-        abstract: "Prepare our own schema, etl, in every configured database.",
-        subcommands: [Up.self, Down.self, Status.self],
+        abstract: "Prepare our own schema, etl, in every configured database, and apply your own migrations.",
+        subcommands: [Up.self, Down.self, Status.self, New.self],
         defaultSubcommand: Up.self
     )
 
@@ -36,9 +37,12 @@ struct MigrateCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(commandName: "down", abstract: "Take back the newest one.")
         @OptionGroup var common: CommonOptions
 
+        @Option(name: .long, help: "Take back the newest of your own migrations of that database, such as analytics.")
+        var database: String?
+
         func execute(_ console: Console) async throws -> ExitStatus {
             let graph = try Graph(try settings())
-            let result = try await graph.closing { try await $0.migrations.down() }
+            let result = try await graph.closing { try await $0.migrations.down(role: database) }
             console.answer([
                 "success": true,
                 "databases": .array(
@@ -50,6 +54,28 @@ struct MigrateCommand: AsyncParsableCommand {
             for one in result {
                 console.line("\(one.database): \(one.reverted.map { "reverted \($0)" } ?? "nothing applied")")
             }
+            return .done
+        }
+    }
+
+    struct New: TallyCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "new",
+            abstract: "Make an empty migration of your own in MIGRATIONS_DIR, in dbmate's form."
+        )
+        @OptionGroup var common: CommonOptions
+
+        @Argument(help: "What it does, such as add_widget_column.")
+        var name: String
+
+        @Option(name: .long, help: "Whose it is: the database's role, such as analytics.")
+        var database: String
+
+        func execute(_ console: Console) async throws -> ExitStatus {
+            let graph = try Graph(try settings())
+            let path = try await graph.closing { try $0.migrations.folder(database).create(name, at: Date()) }
+            console.answer(["success": true, "file": .string(path)])
+            console.line("made \(path)")
             return .done
         }
     }

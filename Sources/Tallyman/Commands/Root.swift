@@ -14,8 +14,8 @@ struct Root: AsyncParsableCommand {
         version: ProcessSetup.version,
         subcommands: [
             ServeCommand.self, SyncCommand.self, ValidateCommand.self, StatusCommand.self, RunsCommand.self,
-            JobsCommand.self, RunCommand.self, DeadLettersCommand.self, MigrateCommand.self, DoctorCommand.self,
-            TokenCommand.self, CronCommand.self, ImportCommand.self, MockAPICommand.self,
+            JobsCommand.self, RunCommand.self, DeadLettersCommand.self, WatermarksCommand.self, MigrateCommand.self,
+            DoctorCommand.self, TokenCommand.self, CronCommand.self, ImportCommand.self, MockAPICommand.self,
         ]
     )
 

@@ -51,7 +51,7 @@ struct ServeCommand: TallyCommand {
         }
         services += [
             graph.eventService, graph.gaugeService, graph.notifierService, graph.runnerService,
-            graph.schedulerService, ReloadOnHangup(graph: graph), draining,
+            graph.schedulerService, ReloadOnHangup(graph: graph), graph.startChecks, draining,
         ]
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0) },

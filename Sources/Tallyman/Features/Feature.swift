@@ -34,6 +34,8 @@ struct Feature: Sendable {
     let probes: [NamedProbe]
     /// Looks at what its jobs need and says what to do about what it finds.
     let examine: @Sendable () async -> [Doctor.Finding]
+    /// What of that is looked at when the daemon starts, and only logged; nil for nothing.
+    let atStart: (@Sendable () async -> [Doctor.Finding])?
     /// GRANT statements that give a role what the feature needs, and no more.
     let grants: [String]
     /// Counts and sizes of both sides for `/stats`; nil where the feature has none.
@@ -54,6 +56,7 @@ struct Feature: Sendable {
         databases: [FeatureDatabase],
         probes: [NamedProbe] = [],
         examine: @escaping @Sendable () async -> [Doctor.Finding] = { [] },
+        atStart: (@Sendable () async -> [Doctor.Finding])? = nil,
         grants: [String] = [],
         stats: (@Sendable () async throws -> JSONValue)? = nil,
         mongoPools: [(name: String, pool: MongoPool)] = [],
@@ -69,6 +72,7 @@ struct Feature: Sendable {
         self.databases = databases
         self.probes = probes
         self.examine = examine
+        self.atStart = atStart
         self.grants = grants
         self.stats = stats
         self.mongoPools = mongoPools

@@ -1,6 +1,8 @@
 /// Every feature there is, in the order people read about them; a new one is added here and nowhere else.
 enum FeatureList {
-    static let all: [any FeatureSettings.Type] = [ProductSyncFeature.self, MarketplaceFeature.self]
+    static let all: [any FeatureSettings.Type] = [
+        ProductSyncFeature.self, TableExportFeature.self, MarketplaceFeature.self,
+    ]
 
     /// The features whose settings are there.
     static func read(_ reader: inout SettingsReader) -> [any FeatureSettings] {

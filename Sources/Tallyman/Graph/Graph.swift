@@ -87,7 +87,7 @@ final class Graph: Sendable {
             logger: Logger(label: "scheduler"),
             chores: { _ = try await housekeeping.sweep() }
         )
-        migrations = try DatabaseMigrations(written, state: state)
+        migrations = try DatabaseMigrations(written, state: state, folder: settings.migrationsFolder)
         watermarks = WatermarkStore(written.map { ($0.role, $0.pool) })
     }
 
@@ -119,6 +119,9 @@ final class Graph: Sendable {
     var schedulerService: any Service { UntilShutdown { [scheduler] in try await scheduler.run() } }
 
     var eventService: any Service { UntilShutdown { [events, runsPort] in try await events.run(runsPort) } }
+
+    /// Looks once at what features want looked at when the daemon starts.
+    var startChecks: any Service { StartChecks(features: features, logger: logger) }
 
     private var runsPort: EngineRuns {
         EngineRuns(jobs: jobs, runner: runner, ledger: ledger, keys: IdempotencyKeys(state: state))

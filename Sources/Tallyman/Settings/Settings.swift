@@ -41,6 +41,8 @@ struct Settings: Sendable {
     let retention: RetentionPolicy
     let alerts: Alerting
     let migrateOnStart: Bool
+    /// Where an operator's own migrations stand.
+    let migrationsFolder: String
     let log: Log
 }
 
@@ -80,6 +82,7 @@ extension Settings {
             retention: retention,
             alerts: alerts,
             migrateOnStart: migrate,
+            migrationsFolder: reader.string(.migrationsDir) ?? "migrations",
             log: log
         )
     }

@@ -1,0 +1,191 @@
+import Engine
+import Postgres
+import Runtime
+import Telemetry
+
+/// One reading of the source under one snapshot, and what became of it.
+struct ExportPass {
+    let plan: ExportPlan
+    let context: RunContext
+    let from: PGConnection
+    let into: PGConnection
+    let state: ExportState
+    /// The position as the target holds it; nil when it holds none, also when one was taken over.
+    let stored: Watermark?
+    let mark: SnapshotMark
+    let batchRows: Int
+    let key: WatermarkKey
+    let transform: ExportTransform?
+    let mayBeDirect: Bool
+    /// What was said before the target was altered.
+    let notices: [String]
+
+    private var statement: ReadStatement { ReadStatement(plan: plan) }
+    private var position: Position? { Position(state.watermark, type: plan.cursorType) }
+
+    /// What this run reads, decided before anything is.
+    private struct Reading {
+        /// Behind the position; nil for nothing.
+        var behind: String?
+        /// In the order of the position.
+        var ahead: String
+        /// The position moves with each batch; else only at the end, or not at all.
+        var movesOn: Bool
+        /// The position may move at the end.
+        var movesAtEnd: Bool
+        var backward: BackwardRead
+    }
+
+    mutating func run() async throws -> RunSummary {
+        let reading = try await reading()
+        guard !context.options.dryRun else { return try await dryRun(reading) }
+        let open = plan.setsAside ? try await context.deadLetters.openFingerprints(in: into) : [:]
+        let writer = BatchWriter(
+            plan: plan,
+            context: context,
+            connection: into,
+            key: key,
+            stored: stored,
+            isDirect: try await isDirect(reading),
+            openKeys: Set(open.keys)
+        )
+        var stream = ExportStream(plan: plan, from: from, batchRows: batchRows, transform: transform, writer: writer)
+        if let behind = reading.behind {
+            context.progress.stage("late rows")
+            try await stream.run(behind, mark: nil, isLate: true)
+            try await context.failpoint.reach("export.lateDone")
+        }
+        // Letters that an operator wants tried again have lost their fingerprint.
+        let again = open.filter { $0.value.isEmpty }.keys.sorted()
+        if !again.isEmpty { try await stream.run(statement.keys(again), mark: nil, isLate: true) }
+        context.progress.stage("rows")
+        let last = try await stream.run(
+            reading.ahead,
+            mark: reading.movesOn ? mark : nil,
+            isLate: false
+        )
+        var end: Position?
+        if reading.movesAtEnd { end = try await furthest(last) }
+        let removed = try await DeletedKeys(plan: plan, context: context, from: from, into: into, state: state).run()
+        let plan = plan
+        try await stream.writer.finish(end, mark: mark) { connection in
+            try await ExportState.write(plan, compared: removed != nil, on: connection)
+        }
+        try await context.failpoint.reach("export.finished")
+        try await stream.writer.dropStage()
+        var report = ExportReport(plan: plan, tally: stream.writer.tally, backward: reading.backward, end: end ?? last)
+        report.notices += notices
+        report.removed = removed
+        report.isTakenOver = state.isTakenOver
+        report.withoutCursor = try await rowsWithoutCursor()
+        if context.options.verify == true { report.verified = try await verify(failing: true) }
+        return report.summary
+    }
+
+    private func reading() async throws -> Reading {
+        if let since = context.options.since {
+            try await checkSince(since)
+            // Rows between the position and a later instant were not read, so the position stays.
+            let fills = stored != nil
+            return Reading(
+                behind: nil,
+                ahead: statement.from(since),
+                movesOn: !fills,
+                movesAtEnd: !fills,
+                backward: .nothing
+            )
+        }
+        guard let position, context.options.full != true else {
+            return Reading(
+                behind: nil,
+                ahead: statement.everything,
+                movesOn: stored == nil,
+                movesAtEnd: true,
+                backward: .nothing
+            )
+        }
+        let previous = SnapshotMark(state.watermark?.snapshot)
+        let backward = BackwardRead.decide(
+            previous: previous,
+            now: mark,
+            lookback: plan.lookback,
+            xminHidden: plan.xminHidden
+        )
+        return Reading(
+            behind: statement.behind(position, since: previous, read: backward),
+            ahead: statement.past(position),
+            movesOn: true,
+            movesAtEnd: true,
+            backward: backward
+        )
+    }
+
+    private func checkSince(_ text: String) async throws {
+        do {
+            _ = try await from.query("SELECT \(PGIdentifier.quoteLiteral(text))::\(plan.cursorType.sql)")
+        } catch let error as TallyError where error.kind == .recordMalformed {
+            throw TallyError(
+                .requestInvalid,
+                during: "export.since",
+                "\"since\" is no \(plan.cursorType.sql)",
+                cause: error
+            )
+        }
+    }
+
+    /// The further of the old position and the last row: a position never goes back (INV-2).
+    private func furthest(_ last: Position?) async throws -> Position? {
+        guard let last else { return position }
+        guard let position, context.options.full == true else { return last }
+        let cursors = [position, last].map { "\(PGIdentifier.quoteLiteral($0.cursor))::\(plan.cursorType.sql)" }
+        let isPast = try await from.query("SELECT \(cursors[1]) >= \(cursors[0])").rows.first?[0].bool() ?? false
+        return isPast ? last : position
+    }
+
+    /// Whether COPY may go straight into the target: nothing is there yet, so nothing can be in the way.
+    private func isDirect(_ reading: Reading) async throws -> Bool {
+        guard mayBeDirect, plan.mayCopyDirectly, plan.isKeyUnique, reading.movesOn, reading.behind == nil else {
+            return false
+        }
+        return try await into.query("SELECT 1 FROM \(plan.targetSQL) LIMIT 1").rows.isEmpty
+    }
+
+    private func rowsWithoutCursor() async throws -> Int {
+        guard plan.cursor.isNullable else { return 0 }
+        let limit = ExportReport.withoutCursorMax + 1
+        return try await from.query(
+            "SELECT count(*) FROM (\(statement.select(["1"], where: "\(plan.cursor.sql) IS NULL")) LIMIT \(limit)) n"
+        ).rows.first?[0].int() ?? 0
+    }
+
+    private func dryRun(_ reading: Reading) async throws -> RunSummary {
+        context.progress.stage("count")
+        var tally = ExportTally()
+        for (condition, isLate) in [(reading.behind, true), (reading.ahead, false)] {
+            guard let condition else { continue }
+            let rows = try await from.query(statement.count(where: condition)).rows.first?[0].int() ?? 0
+            tally.read += rows
+            if isLate { tally.late += rows }
+        }
+        var report = ExportReport(plan: plan, tally: tally, backward: reading.backward, end: position)
+        report.isDryRun = true
+        report.isTakenOver = state.isTakenOver
+        report.withoutCursor = try await rowsWithoutCursor()
+        if context.options.verify == true { report.verified = try await verify(failing: false) }
+        return report.summary
+    }
+
+    private func verify(failing: Bool) async throws -> Verification.Result {
+        context.progress.stage("verify")
+        let result = try await Verification(plan: plan, from: from, into: into, progress: context.progress).run()
+        guard failing, !result.isClean else { return result }
+        throw TallyError(
+            .proofFailed,
+            during: "export.verify",
+            "after the export \(result.missing) rows are missing in \(plan.targetSQL) and \(result.stale) stale"
+                + (result.keys.isEmpty ? "" : ", first keys: \(result.keys.prefix(5).joined(separator: "; "))"),
+            remedy:
+                "Run once more with --full to repair all; rows that change without their cursor need `lookback: all`."
+        )
+    }
+}

@@ -1,0 +1,81 @@
+import Engine
+import Postgres
+import Runtime
+
+/// One run of one export, over as many attempts as transient failures ask for.
+struct ExportRun {
+    let job: TableExportJob
+    let context: RunContext
+    private var tally = ExportTally()
+    /// COPY straight into an empty target; given up when a row cannot stand there.
+    private var mayBeDirect = true
+
+    init(job: TableExportJob, context: RunContext) {
+        self.job = job
+        self.context = context
+    }
+
+    mutating func execute() async throws -> RunSummary {
+        while true {
+            do {
+                var attempts = self
+                let summary = try await context.retrying("export.run") { try await attempts.attempt() }
+                self = attempts
+                return summary
+            } catch let error as TallyError where mayBeDirect && error.kind == .constraintViolated {
+                // Somebody else filled the table meanwhile: the staging table copes with rows that are there.
+                mayBeDirect = false
+            }
+        }
+    }
+
+    private mutating func attempt() async throws -> RunSummary {
+        try await job.source.withConnection { from in
+            try await job.target.withConnection { into in
+                try await attempt(from, into)
+            }
+        }
+    }
+
+    private mutating func attempt(_ from: PGConnection, _ into: PGConnection) async throws -> RunSummary {
+        context.progress.stage("plan")
+        let isFull = context.options.full == true
+        var state = try await ExportState.read(job.definition, key: job.watermarkKey, on: into)
+        var plan = try await job.plan(from, into, remembered: isFull ? nil : state.columns)
+        var notices: [String] = []
+        if !plan.additions.isEmpty, !context.options.dryRun {
+            let additions = plan.additions
+            notices = plan.notices
+            try await context.write(on: into, durable: true) { connection in
+                for addition in additions { try await connection.execute(addition) }
+            }
+            plan = try await job.plan(from, into, remembered: isFull ? nil : state.columns)
+        }
+        let stored = state.watermark
+        if stored == nil, !isFull, let taken = try await ExportState.takeOver(plan, on: into) {
+            state.watermark = taken
+            state.isTakenOver = true
+        }
+        try await context.failpoint.reach("export.planned")
+        let mark = try await SourceSnapshot.open(from).carrying(SnapshotMark(state.watermark?.snapshot))
+        try await context.failpoint.reach("export.snapshot")
+        var pass = ExportPass(
+            plan: plan,
+            context: context,
+            from: from,
+            into: into,
+            state: state,
+            stored: stored,
+            mark: mark,
+            batchRows: context.options.batchSize ?? job.batchSize ?? job.definition.batchSize
+                ?? ExportDefinition.batchDefault,
+            key: job.watermarkKey,
+            transform: job.transform,
+            mayBeDirect: mayBeDirect,
+            notices: notices
+        )
+        let summary = try await pass.run()
+        try await from.rollback()
+        return summary
+    }
+}

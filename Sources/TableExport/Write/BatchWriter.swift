@@ -1,0 +1,225 @@
+import Engine
+import Postgres
+import Runtime
+
+/// What a run did, row by row.
+struct ExportTally: Sendable, Equatable {
+    var read = 0
+    var written = 0
+    var unchanged = 0
+    /// Read behind the cursor.
+    var late = 0
+    /// Left out by a Swift transform.
+    var dropped = 0
+    var deadLetters = 0
+    var batches = 0
+}
+
+/// Writes batches with the position that says they arrived, each in one fenced transaction (INV-1).
+struct BatchWriter {
+    let plan: ExportPlan
+    let context: RunContext
+    let connection: PGConnection
+    let key: WatermarkKey
+    let isDirect: Bool
+    /// The position as the target holds it.
+    private(set) var stored: Watermark?
+    private(set) var tally = ExportTally()
+    private var hasStage = false
+    /// Keys of open dead letters: those that arrive are closed.
+    let openKeys: Set<String>
+
+    init(
+        plan: ExportPlan,
+        context: RunContext,
+        connection: PGConnection,
+        key: WatermarkKey,
+        stored: Watermark?,
+        isDirect: Bool,
+        openKeys: Set<String> = []
+    ) {
+        self.openKeys = openKeys
+        self.plan = plan
+        self.context = context
+        self.connection = connection
+        self.key = key
+        self.stored = stored
+        self.isDirect = isDirect
+    }
+
+    var stage: StageTable { StageTable(plan: plan) }
+
+    struct Written: Sendable {
+        var sent = 0
+        var written = 0
+        var last: PGCopyChunk?
+        var next: Watermark?
+        var letters: [DeadLetter] = []
+    }
+
+    /// Writes one batch beginning with `first`; more of it comes from `next`.
+    ///
+    /// With `mark` the batch moves the position to its last row; without, it lies behind the position and leaves it.
+    mutating func write(
+        first: SourceRows,
+        mark: SnapshotMark?,
+        next: () async throws -> SourceRows?
+    ) async throws {
+        try await context.failpoint.reach("export.beforeBatch")
+        try await makeStage()
+        let result = try await placed {
+            guard plan.setsAside else {
+                return try await transaction(mark) { connection in
+                    var result = try await copy(first: first, next: next, on: connection)
+                    try await context.failpoint.reach("export.staged")
+                    if !isDirect { result.written = try await upsert(sent: result.sent, on: connection) }
+                    return result
+                }
+            }
+            let batch = try await Batch(first: first, next: next)
+            return try await transaction(mark) { try await self.write(batch, on: $0) }
+        }
+        note(result)
+    }
+
+    /// Sets aside a row that the source could not compute, and moves the position to it.
+    mutating func setAside(_ letter: DeadLetter, at position: Position, mark: SnapshotMark?) async throws {
+        let result = try await context.write(on: connection, durable: false) { connection in
+            try await context.deadLetters.record([letter], in: connection)
+            var result = Written(letters: [letter])
+            result.next = try await move(to: mark.map { _ in position }, mark, on: connection)
+            return result
+        }
+        tally.read += 1
+        note(result)
+    }
+
+    private func transaction(
+        _ mark: SnapshotMark?,
+        _ body: (PGConnection) async throws -> Written
+    ) async throws -> Written {
+        try await context.write(on: connection, durable: false) { connection in
+            var result = try await body(connection)
+            let position = try mark == nil ? nil : result.last.map { try Position(lastOf: $0, plan: plan) }
+            result.next = try await move(to: position, mark, on: connection)
+            return result
+        }
+    }
+
+    private func move(
+        to position: Position?,
+        _ mark: SnapshotMark?,
+        on connection: PGConnection
+    ) async throws -> Watermark? {
+        guard let position else { return nil }
+        let watermark = position.watermark(type: plan.cursorType, snapshot: mark)
+        try await Watermarks.advance(key, from: stored, to: watermark, in: connection)
+        return watermark
+    }
+
+    private mutating func note(_ result: Written) {
+        if let moved = result.next { stored = moved }
+        tally.batches += 1
+        tally.written += result.written
+        tally.unchanged += result.sent - result.written
+        tally.deadLetters += result.letters.count
+        context.progress.add(written: result.written)
+    }
+
+    private mutating func makeStage() async throws {
+        guard !isDirect, !hasStage else { return }
+        try await connection.execute(stage.createSQL)
+        hasStage = true
+    }
+
+    mutating func dropStage() async throws {
+        guard hasStage else { return }
+        try await connection.execute(StageTable.dropSQL)
+        hasStage = false
+    }
+
+    /// Says where the rows stood that the target refused.
+    private func placed(_ body: () async throws -> Written) async throws -> Written {
+        do {
+            return try await body()
+        } catch let error as TallyError where error.isAboutData && !(isDirect && error.kind == .constraintViolated) {
+            let position = Position(stored, type: plan.cursorType)
+            let start = position.map { "behind the position (\($0.text))" } ?? "with the first row"
+            throw TallyError(
+                error.kind,
+                during: "export.write",
+                "\(error.summary), in the batch that begins \(start)",
+                remedy: "Mend the rows; the next run goes on from there. `onError: quarantine` sets such rows aside.",
+                detail: error.detail,
+                cause: error.serverError
+            )
+        }
+    }
+
+    private func copy(
+        first: SourceRows,
+        next: () async throws -> SourceRows?,
+        on connection: PGConnection
+    ) async throws -> Written {
+        let sql = isDirect ? stage.directCopySQL : stage.copySQL
+        var result = Written()
+        try await connection.copyInStart(sql, format: plan.format)
+        var current: SourceRows? = first
+        while let rows = current {
+            if !rows.rows.bytes.isEmpty { try await connection.copyInSend(rows.rows.bytes) }
+            result.sent += rows.rows.rowStarts.count
+            if !rows.last.rowStarts.isEmpty { result.last = rows.last }
+            current = rows.endsBatch ? nil : try await next()
+        }
+        let confirmed = try await connection.copyInFinish()
+        try prove(confirmed == result.sent, "the server confirmed \(confirmed) rows where \(result.sent) were sent")
+        result.written = confirmed
+        return result
+    }
+
+    func upsert(sent: Int, on connection: PGConnection) async throws -> Int {
+        let affected = try await connection.query(stage.upsertSQL).affectedRows
+        guard affected < sent else {
+            try prove(affected == sent, "the server wrote \(affected) rows where \(sent) were staged")
+            return affected
+        }
+        let lost = try await connection.query(stage.lostSQL).rows.first?[0].int() ?? sent
+        try prove(lost == 0, "\(lost) of \(sent) staged rows did not arrive")
+        return affected
+    }
+
+    func prove(_ holds: Bool, _ otherwise: String) throws {
+        guard !holds else { return }
+        throw TallyError(
+            .proofFailed,
+            during: "export.write",
+            "\(otherwise), in \(plan.targetSQL)",
+            remedy: "The batch was rolled back. Look for a trigger or rule on the table that drops rows."
+        )
+    }
+
+    /// The run's last transaction: the whole of the source, as `mark` shows it, has arrived.
+    ///
+    /// Synchronous when rows were written, which makes every batch before it durable.
+    mutating func finish(
+        _ position: Position?,
+        mark: SnapshotMark,
+        also body: (PGConnection) async throws -> Void
+    ) async throws {
+        try await context.failpoint.reach("export.beforeFinish")
+        let next = position?.watermark(type: plan.cursorType, snapshot: mark)
+        let previous = stored
+        try await context.write(on: connection, durable: tally.written > 0) { connection in
+            if let next { try await Watermarks.advance(key, from: previous, to: next, in: connection) }
+            try await body(connection)
+        }
+        if let next { stored = next }
+    }
+
+    mutating func noteRead(_ rows: Int, isLate: Bool, dropped: Int) {
+        tally.read += rows
+        tally.dropped += dropped
+        if isLate { tally.late += rows }
+        context.progress.add(read: rows)
+    }
+}
