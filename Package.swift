@@ -8,7 +8,7 @@ let house: [SwiftSetting] = [
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     .treatAllWarnings(as: .error),
 ]
-/// Every target but the three wrappers around C: unmarked pointer code does not build.
+/// Every target but the four wrappers around C: unmarked pointer code does not build.
 let safe = house + [.strictMemorySafety()]
 
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -44,7 +44,9 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CLibMongoC", pkgConfig: "libmongoc-1.0", providers: [.apt(["libmongoc-dev"])]),
+        .systemLibrary(name: "CLibZ", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "Runtime", swiftSettings: safe),
+        .target(name: "Gzip", dependencies: ["CLibZ", "Runtime"], swiftSettings: house),
         .target(name: "Cron", swiftSettings: safe),
         .target(name: "HTTPWire", dependencies: [httpTypes], swiftSettings: safe),
         .target(name: "Telemetry", dependencies: ["Runtime", log, coreMetrics, metrics], swiftSettings: safe),
@@ -90,9 +92,9 @@ let package = Package(
         .target(
             name: "API",
             dependencies: [
-                "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
+                "Engine", "Gzip", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
             ],
-            resources: [.embedInCode("OpenAPI")],
+            resources: [.embedInCode("OpenAPI"), .embedInCode("Console")],
             swiftSettings: safe
         ),
         .executableTarget(
@@ -116,6 +118,7 @@ let package = Package(
         ),
         tests("HTTPClientTests", ["HTTPClient", "Runtime"]),
         tests("RuntimeTests", ["Runtime"]),
+        tests("GzipTests", ["Gzip", "Runtime"]),
         tests("AlertsTests", ["Alerts", "Engine", "HTTPClient", "Postgres", "Runtime", log, crypto]),
         tests("ConfigFileTests", ["ConfigFile", "Runtime", yams]),
         tests("CronTests", ["Cron"]),
@@ -134,11 +137,29 @@ let package = Package(
             ["Marketplaces", "Engine", "HTTPClient", "Postgres", "Runtime", log, crypto],
             resources: [.copy("Fixtures")]
         ),
+        tests(
+            "APITests",
+            ["API", "Cron", "Engine", "Gzip", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt, log]
+        ),
+        tests("TallymanTests", ["Tallyman", "API", "Cron", "HTTPServer", "HTTPWire", "Mongo", "Runtime", yams]),
         tests("TableExportTests", ["TableExport", "ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log]),
-        tests("APITests", ["API", "Cron", "Engine", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", httpTypes, jwt]),
-        tests("TallymanTests", ["Tallyman", "Mongo", "Runtime"]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),
         tests("CrashTests", ["Engine", "Mongo", "Postgres", "ProductSync", "Runtime", "Tallyman", log]),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["API", "Mongo", "Runtime", "Tallyman", "TestKit", jwt],
+            exclude: ["Browser"],
+            swiftSettings: house
+        ),
         tests("ArchitectureTests", []),
     ]
 )
+
+// bin/test builds the HTTP layers alone under the sanitizers: what they do not import need not be built once more.
+if Context.environment["TALLYMAN_SLICE"] == "http" {
+    let slice: Set = [
+        "Runtime", "Telemetry", "HTTPWire", "HTTPServer", "TestKit", "HTTPWireTests", "HTTPServerTests",
+    ]
+    package.products = []
+    package.targets.removeAll { !slice.contains($0.name) }
+}

@@ -10,7 +10,7 @@ package struct Ledger: Sendable {
         self.state = state
     }
 
-    private static let columns = """
+    static let columns = """
         id, job, trigger, requested_by, dry_run, state, fence, queued_at, started_at, finished_at, heartbeat_at,
         progress::text, summary::text, error::text, attempt, resumed_from
         """
@@ -69,9 +69,12 @@ package struct Ledger: Sendable {
     }
 
     private func query(_ tail: String, _ values: [PGValue]) async throws -> [RunRecord] {
-        try await state.withConnection { connection in
-            try await connection.query("SELECT \(Self.columns) FROM etl.runs \(tail)", values).rows.map(Self.record)
-        }
+        try await records("SELECT \(Self.columns) FROM etl.runs \(tail)", values)
+    }
+
+    /// The runs that a statement over `columns` gives.
+    func records(_ sql: String, _ values: [PGValue]) async throws -> [RunRecord] {
+        try await state.withConnection { try await $0.query(sql, values).rows.map(Self.record) }
     }
 
     private static func record(_ row: PGRow) throws -> RunRecord {

@@ -13,12 +13,31 @@ package struct ProgressSnapshot: Sendable, Equatable {
     package let etaSeconds: Double?
     /// It waits on purpose: for a rate limit, or before it tries again.
     package let isWaiting: Bool
+    /// How often something was tried again.
+    package let retries: Int
+    /// The stages so far, the present one last; the newest 32.
+    package let stages: [StageMark]
+
+    /// When a stage began, and what had been read by then.
+    package struct StageMark: Sendable, Equatable {
+        package let name: String
+        /// Seconds since the run began.
+        package let atSeconds: Double
+        package let read: Int
+
+        package var json: JSONValue {
+            [
+                "name": .string(name), "atSeconds": .double((atSeconds * 1000).rounded() / 1000), "read": .int(read),
+            ]
+        }
+    }
 
     package var json: JSONValue {
         [
             "stage": .string(stage), "read": .int(read), "compared": .int(compared), "written": .int(written),
             "total": total.map { .int($0) } ?? .null, "rowsPerSecond": .double(rowsPerSecond.rounded()),
             "etaSeconds": etaSeconds.map { .double($0.rounded()) } ?? .null, "waiting": .bool(isWaiting),
+            "retries": .int(retries), "stages": .array(stages.map(\.json)),
         ]
     }
 }
@@ -32,19 +51,33 @@ package final class Progress: Sendable {
         var written = 0
         var total: Int?
         var waits = 0
+        var retries = 0
+        var stages: [ProgressSnapshot.StageMark] = []
         /// Rises with everything that happens.
         var steps = 0
     }
     private let state = Mutex(State())
+    private static let stagesMax = 32
     private let started = ContinuousClock.now
 
     package init() {}
 
     package func stage(_ name: String) {
+        let at = secondsSinceStart
         state.withLock { state in
             state.stage = name
             state.steps += 1
+            state.stages.append(.init(name: name, atSeconds: at, read: state.read))
+            if state.stages.count > Self.stagesMax { state.stages.removeFirst() }
         }
+    }
+
+    /// Counts that something is tried again.
+    package func noteRetry() { state.withLock { $0.retries += 1 } }
+
+    private var secondsSinceStart: Double {
+        let elapsed = started.duration(to: .now)
+        return Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) / 1e18
     }
 
     /// Says that the run waits on purpose, or no longer does; such a wait is no stall.
@@ -79,8 +112,7 @@ package final class Progress: Sendable {
 
     package var snapshot: ProgressSnapshot {
         let now = state.withLock { $0 }
-        let elapsed = started.duration(to: .now)
-        let seconds = max(0.001, Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) / 1e18)
+        let seconds = max(0.001, secondsSinceStart)
         let rate = Double(now.read) / seconds
         let left = now.total.map { max(0, $0 - now.read) }
         return ProgressSnapshot(
@@ -91,7 +123,9 @@ package final class Progress: Sendable {
             total: now.total,
             rowsPerSecond: rate,
             etaSeconds: rate > 0 ? left.map { Double($0) / rate } : nil,
-            isWaiting: now.waits > 0
+            isWaiting: now.waits > 0,
+            retries: now.retries,
+            stages: now.stages
         )
     }
 }

@@ -101,6 +101,7 @@ package final class RunContext: Sendable {
                     "tried again after a transient failure",
                     [.stage: "\(stage)", .kind: ours.kind.rawValue, .attempt: "\(attempt)", .runID: "\(runID)"]
                 )
+                progress.noteRetry()
                 progress.note(waiting: true)
                 defer { progress.note(waiting: false) }
                 try await Task.sleep(for: wait)

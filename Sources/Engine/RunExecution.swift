@@ -43,7 +43,7 @@ struct RunExecution: Sendable {
             job: run.job.name,
             options: run.options,
             fence: run.options.dryRun ? nil : run.lease.fence,
-            logger: logger,
+            logger: runLogger,
             progress: run.progress,
             deadLetters: DeadLetterSink(
                 job: run.job.name,
@@ -54,7 +54,9 @@ struct RunExecution: Sendable {
             failpoint: failpoint,
             backoff: settings.backoff
         )
+        runLogger.event(.debug, "run began", [.job: run.job.name.rawValue])
         let outcome = await attempt(context)
+        runLogger.event(.debug, "run ended", [.job: run.job.name.rawValue, .state: outcome.state.rawValue])
         // The end of a run is written also when everything around it is being cancelled (INV-7).
         await Uncancelled.run { await self.close(outcome) }
         EngineMetric.finished(
@@ -65,6 +67,13 @@ struct RunExecution: Sendable {
             retries: context.retries
         )
         return outcome
+    }
+
+    /// Carries the run's id, so that whatever a job says is found by it.
+    private var runLogger: Logger {
+        var tagged = logger
+        tagged[metadataKey: LogKey.runID.rawValue] = .string(run.id.description)
+        return tagged
     }
 
     private func attempt(_ context: RunContext) async -> Outcome {

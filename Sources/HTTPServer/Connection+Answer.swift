@@ -10,14 +10,18 @@ enum AnswerBytes {
         guard case .bytes(let body) = response.body else { return head(response) }
         var response = response
         response.headers[.transferEncoding] = nil
-        response.headers[.contentLength] = mayHaveBody(response.status) ? String(body.count) : nil
-        return isBodyless || !mayHaveBody(response.status) ? head(response) : head(response) + body
+        response.headers[.contentLength] = nil
+        let mayHaveBody = mayHaveBody(response.status)
+        if mayHaveBody { response.headers.append(HTTPField(name: .contentLength, value: String(body.count))) }
+        let sent = isBodyless || !mayHaveBody ? [] : body
+        return head(response, room: sent.count) + sent
     }
 
-    static func head(_ response: ServerResponse) -> [UInt8] {
+    static func head(_ response: ServerResponse, room: Int = 0) -> [UInt8] {
         var fields = response.headers
-        fields[.date] = HTTPDate.text(secondsSince1970: max(0, Int(Date().timeIntervalSince1970)))
-        return ResponseHead.bytes(response.status, fields)
+        fields[.date] = nil
+        fields.append(HTTPField(name: .date, value: HTTPDate.now()))
+        return ResponseHead.bytes(response.status, fields, room: room)
     }
 
     /// 204 and 304 end with their head (RFC 9110 §15.3.5, §15.4.5).
@@ -65,8 +69,8 @@ extension Connection {
 
     /// Runs the producer and watches the client; returns what the client sent meanwhile, which is the next request.
     ///
-    /// For a stream the end of the client's side counts as its leaving: with no request left to come, it is the only
-    /// sign that a silent stream gets. Throws when the client left or the producer failed.
+    /// For an endless stream the end of the client's side counts as its leaving: with no request left to come, it is
+    /// the only sign that a silent stream gets. Throws when the client left or the producer failed.
     private func produce(_ body: ResponseStream, isChunked: Bool, room: Int) async throws -> [UInt8] {
         let limit = configuration.writeTimeout
         let stream = stream
@@ -91,7 +95,10 @@ extension Connection {
                     }
                     return early
                 case .inputEnded:
-                    guard body.isEndless, hooks.isDraining(), !hooks.isEvicted() else { throw Ended() }
+                    if hooks.isEvicted() { throw Ended() }
+                    // It may have ended its side alone and still read; a body with an end is then served whole.
+                    guard body.isEndless else { continue }
+                    guard hooks.isDraining() else { throw Ended() }
                     group.cancelAll()
                     // The producer ends here, most likely by throwing that it was cancelled.
                     while await group.nextResult() != nil {}

@@ -60,7 +60,7 @@ struct Connection<Stream: ByteStream>: Sendable {
             headers: head.fields,
             body: [],
             remoteAddress: stream.peer,
-            id: UUID().uuidString.lowercased(),
+            id: RequestNumber.next(),
             host: head.host
         )
         request.isServerWide = head.target.isServerWide
@@ -164,12 +164,14 @@ struct Connection<Stream: ByteStream>: Sendable {
         _ head: RequestHead,
         _ match: Router.Match?
     ) async throws -> ServerResponse {
-        if match?.options.longRunning == true { return await router.respond(to: request) }
+        if let options = match?.options, options.longRunning || options.isImmediate {
+            return await router.respond(to: request)
+        }
         return try await withThrowingTaskGroup(of: ServerResponse?.self) { group in
             group.addTask { await router.respond(to: request) }
             group.addTask {
                 // When the connection is cancelled instead, the handler is too, and its answer is awaited.
-                if await TransportQueues.pause(configuration.handlerTimeout) { return nil }
+                if await Shards.pause(configuration.handlerTimeout) { return nil }
                 throw CancellationError()
             }
             while let result = await group.nextResult() {

@@ -1,3 +1,6 @@
+import Foundation
+import Synchronization
+
 /// IMF-fixdate (RFC 9110 §5.6.7).
 enum HTTPDate {
     private static let weekdays = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
@@ -19,6 +22,17 @@ enum HTTPDate {
         let year = yearOfEra + era * 400 + (month < 2 ? 1 : 0)
         let clock = [second / 3_600, second / 60 % 60, second % 60].map(two).joined(separator: ":")
         return "\(weekdays[days % 7]), \(two(day)) \(months[month]) \(year) \(clock) GMT"
+    }
+
+    private static let last = Mutex<(second: Int, text: String)>((-1, ""))
+
+    /// The present moment; made anew when the second changes.
+    static func now() -> String {
+        let second = max(0, Int(Date().timeIntervalSince1970))
+        return last.withLock { last in
+            if last.second != second { last = (second, text(secondsSince1970: second)) }
+            return last.text
+        }
     }
 
     private static func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }

@@ -1,36 +1,60 @@
 import CoreMetrics
 import HTTPTypes
 import Metrics
+import Synchronization
 
 /// Every metric of the HTTP server: name, unit and labels in one place; `docs/metrics.md` lists them.
 ///
-/// `route` is the pattern that matched, never the path a client made up; `method` is one of a closed set.
-struct HTTPMetric: Sendable {
+/// `route` is the pattern that matched, never the path a client made up; `method` is one of a closed set. Handles are
+/// kept, since making one costs more than counting.
+final class HTTPMetric: Sendable {
+    private struct Answer: Hashable {
+        let method: String
+        let route: String
+        let status: Int
+    }
+
+    private struct Handles {
+        var answers: [Answer: Counter] = [:]
+        var durations: [String: Metrics.Timer] = [:]
+    }
+
     private let factory: any MetricsFactory
+    private let handles = Mutex(Handles())
+    private let open: Gauge
 
     init(_ factory: any MetricsFactory) {
         self.factory = factory
+        open = Gauge(label: "http_connections", factory: factory)
     }
 
     func answered(_ method: HTTPRequest.Method?, route: String?, status: Int) {
-        let dimensions = [
-            ("route", route ?? "none"), ("method", Self.label(method)), ("status", "\(status)"),
-        ]
-        Counter(label: "http_requests_total", dimensions: dimensions, factory: factory).increment()
+        let answer = Answer(method: Self.label(method), route: route ?? "none", status: status)
+        let counter = handles.withLock { handles in
+            if let known = handles.answers[answer] { return known }
+            let dimensions = [("route", answer.route), ("method", answer.method), ("status", "\(status)")]
+            let counter = Counter(label: "http_requests_total", dimensions: dimensions, factory: factory)
+            handles.answers[answer] = counter
+            return counter
+        }
+        counter.increment()
     }
 
     func took(_ duration: Duration, route: String?) {
+        let route = route ?? "none"
+        let timer = handles.withLock { handles in
+            if let known = handles.durations[route] { return known }
+            let label = "http_request_duration_seconds"
+            let timer = Metrics.Timer(label: label, dimensions: [("route", route)], factory: factory)
+            handles.durations[route] = timer
+            return timer
+        }
         let parts = duration.components
-        Metrics.Timer(
-            label: "http_request_duration_seconds",
-            dimensions: [("route", route ?? "none")],
-            factory: factory
-        )
-        .recordNanoseconds(parts.seconds * 1_000_000_000 + parts.attoseconds / 1_000_000_000)
+        timer.recordNanoseconds(parts.seconds * 1_000_000_000 + parts.attoseconds / 1_000_000_000)
     }
 
     func connections(_ count: Int) {
-        Gauge(label: "http_connections", factory: factory).record(count)
+        open.record(count)
     }
 
     func evicted() {

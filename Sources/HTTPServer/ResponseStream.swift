@@ -1,8 +1,8 @@
 /// A body made while it is sent.
 ///
-/// `produce` runs in a task of its own connection and is cancelled when the client goes away, ends its side, or takes
-/// nothing for the write limit. When it throws, the connection is closed without the body's end, so that the client
-/// knows it is not whole. It is not run for `HEAD`.
+/// `produce` runs in a task of its own connection and is cancelled when the client goes away, or takes nothing for the
+/// write limit, or, where there is no end, ends its side. When it throws, the connection is closed without the body's
+/// end, so that the client knows it is not whole. It is not run for `HEAD`.
 package struct ResponseStream: Sendable {
     package typealias Write = @Sendable ([UInt8]) async throws -> Void
 

@@ -7,6 +7,8 @@ package typealias PathParameters = [String: String]
 package struct RouteOptions: Sendable {
     /// May take longer than the handler limit, as a run does.
     package let longRunning: Bool
+    /// Answers without waiting for anybody, so that no limit needs to stand beside it.
+    package let isImmediate: Bool
     /// Bytes; nil means the server's limit.
     package let bodyMax: Int?
     /// Media types a body may have; nil leaves it to the handler.
@@ -16,11 +18,13 @@ package struct RouteOptions: Sendable {
 
     package init(
         longRunning: Bool = false,
+        isImmediate: Bool = false,
         bodyMax: Int? = nil,
         consumes: [String]? = nil,
         produces: String? = nil
     ) {
         self.longRunning = longRunning
+        self.isImmediate = isImmediate
         self.bodyMax = bodyMax
         self.consumes = consumes
         self.produces = produces
@@ -45,6 +49,12 @@ package struct Router: Sendable {
         let segments: [Segment]
         let options: RouteOptions
         let handler: Handler
+
+        var parameterCount: Int {
+            segments.count { segment in
+                if case .parameter = segment { true } else { false }
+            }
+        }
     }
 
     private enum Segment {
@@ -88,12 +98,20 @@ package struct Router: Sendable {
 
     private func route(_ method: HTTPRequest.Method, _ path: [String]) -> Route? {
         let wanted = method == .head ? HTTPRequest.Method.get : method
-        return routes.first { $0.method == wanted && Self.matches($0.segments, path) }
+        return Self.there(routes, path).first { $0.method == wanted }
+    }
+
+    /// The routes of the pattern that fits a path best: one without parameters before one with.
+    private static func there(_ routes: [Route], _ path: [String]) -> [Route] {
+        let matching = routes.filter { $0.segments.count == path.count && matches($0.segments, path) }
+        guard matching.count > 1, let fewest = matching.map(\.parameterCount).min() else { return matching }
+        return matching.filter { $0.parameterCount == fewest }
     }
 
     /// Answers a request; never throws: what a handler throws past the middleware is a 500.
     package func respond(to request: ServerRequest) async -> ServerResponse {
         let route = request.isServerWide ? nil : route(request.method, request.path)
+        // From the inside out.
         var next: Next = { [errorResponse, routes] request in
             guard let route else { return errorResponse(Self.failure(request, routes)) }
             if let refusal = Self.refusal(request, route.options) { return errorResponse(refusal) }
@@ -111,7 +129,7 @@ package struct Router: Sendable {
     }
 
     private static func failure(_ request: ServerRequest, _ routes: [Route]) -> HTTPFailure {
-        let there = request.isServerWide ? routes : routes.filter { matches($0.segments, request.path) }
+        let there = request.isServerWide ? routes : Self.there(routes, request.path)
         guard !there.isEmpty else { return HTTPFailure(404, "there is nothing at this path") }
         var allow = Set(there.map(\.method.rawValue)).union(["OPTIONS"])
         if allow.contains("GET") { allow.insert("HEAD") }

@@ -52,7 +52,7 @@ package final class Server: Service {
     /// When the task is cancelled, as a service group does at its deadline, handlers are cancelled and the rest is
     /// closed. Throws `.settingsInvalid` when the address cannot be listened on.
     package func run() async throws {
-        TransportQueues.prepare()
+        Shards.prepare()
         let listener = try SocketListener(host: configuration.host, port: configuration.port)
         fitConnectionsToDescriptors()
         state.withLock { $0.port = listener.port }
@@ -66,7 +66,7 @@ package final class Server: Service {
                             stream.close()
                             continue
                         }
-                        group.addTask { await self.serve(stream, number) }
+                        group.addTask(executorPreference: stream.shard) { await self.serve(stream, number) }
                     }
                 }
             } onCancel: {

@@ -3,11 +3,24 @@ package import HTTPTypes
 /// Writes a response head as bytes (RFC 9112 §4).
 package enum ResponseHead {
     /// Status line, fields, empty line. Values cannot hold CR, LF or NUL: `HTTPField` admits none.
-    package static func bytes(_ status: HTTPResponse.Status, _ fields: HTTPFields) -> [UInt8] {
-        let phrase = status.reasonPhrase.isEmpty ? (phrases[status.code] ?? "") : status.reasonPhrase
-        var text = "HTTP/1.1 \(status.code) \(phrase)\r\n"
-        for field in fields { text += "\(field.name.rawName): \(field.value)\r\n" }
-        return Array((text + "\r\n").utf8)
+    ///
+    /// - Parameter room: bytes that the caller will append.
+    package static func bytes(_ status: HTTPResponse.Status, _ fields: HTTPFields, room: Int = 0) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(640 + room)
+        bytes += "HTTP/1.1 ".utf8
+        bytes += String(status.code).utf8
+        bytes.append(32)
+        bytes += (status.reasonPhrase.isEmpty ? (phrases[status.code] ?? "") : status.reasonPhrase).utf8
+        bytes += [13, 10]
+        for field in fields {
+            bytes += field.name.rawName.utf8
+            bytes += [58, 32]
+            bytes += field.value.utf8
+            bytes += [13, 10]
+        }
+        bytes += [13, 10]
+        return bytes
     }
 
     /// A status made from a bare code has no phrase of its own.

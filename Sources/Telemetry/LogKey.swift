@@ -13,11 +13,18 @@ package enum LogKey: String, Sendable, CaseIterable {
 
 extension Logger {
     /// Writes a fixed sentence with keys from the closed set; `StaticString` makes interpolation impossible.
-    package func event(_ level: Logger.Level, _ message: StaticString, _ keys: [LogKey: String] = [:]) {
+    ///
+    /// The keys are made only where the level is logged.
+    package func event(
+        _ level: Logger.Level,
+        _ message: StaticString,
+        _ keys: @autoclosure () -> [LogKey: String] = [:]
+    ) {
+        guard level >= logLevel else { return }
         log(
             level: level,
             "\(message)",
-            metadata: Logger.Metadata(keys.map { ($0.key.rawValue, .string($0.value)) }, uniquingKeysWith: { $1 })
+            metadata: Logger.Metadata(keys().map { ($0.key.rawValue, .string($0.value)) }, uniquingKeysWith: { $1 })
         )
     }
 }

@@ -39,9 +39,8 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
         state.withLock { $0.help[name] = help }
     }
 
-    func update(_ name: String, _ kind: Kind, _ labels: [(String, String)], _ change: (inout Series, [Double]) -> Void)
-    {
-        let key = labels.sorted { $0.0 < $1.0 }.flatMap { [$0.0, $0.1] }
+    /// - Parameter key: names and values of the labels in turn, sorted by name.
+    private func update(_ name: String, _ kind: Kind, _ key: [String], _ change: (inout Series, [Double]) -> Void) {
         state.withLock { state in
             var family =
                 state.families.removeValue(forKey: name)
@@ -143,22 +142,23 @@ extension MetricsRegistry {
     {
         let registry: MetricsRegistry
         let label: String
-        let dimensions: [(String, String)]
+        /// Made once: a handle that is kept costs one look-up an update.
+        let key: [String]
         let kind: Kind
 
         init(_ registry: MetricsRegistry, _ label: String, _ dimensions: [(String, String)], _ kind: Kind) {
             self.registry = registry
             self.label = label
-            self.dimensions = dimensions
+            key = dimensions.sorted { $0.0 < $1.0 }.flatMap { [$0.0, $0.1] }
             self.kind = kind
         }
 
         private func add(_ amount: Double) {
-            registry.update(label, kind, dimensions) { series, _ in series.value += amount }
+            registry.update(label, kind, key) { series, _ in series.value += amount }
         }
-        func set(_ value: Double) { registry.update(label, kind, dimensions) { series, _ in series.value = value } }
+        func set(_ value: Double) { registry.update(label, kind, key) { series, _ in series.value = value } }
         private func observe(_ value: Double) {
-            registry.update(label, kind, dimensions) { series, bounds in
+            registry.update(label, kind, key) { series, bounds in
                 if series.buckets.isEmpty { series.buckets = Array(repeating: 0, count: bounds.count) }
                 if let index = bounds.firstIndex(where: { value <= $0 }) { series.buckets[index] += 1 }
                 series.value += value

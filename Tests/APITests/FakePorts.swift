@@ -70,6 +70,44 @@ final class FakeRuns: RunsPort {
         state.withLock { $0.records.values.first { $0.job == job && $0.state == .succeeded && !$0.dryRun } }
     }
 
+    func newest(_ which: NewestRun) async throws -> [RunRecord] {
+        state.withLock { state in
+            jobs.compactMap { job in
+                state.records.values.filter { $0.job == job.name }.sorted { $0.queuedAt > $1.queuedAt }.first {
+                    switch which {
+                    case .ended: !$0.dryRun && $0.state.isFinal && $0.state != .skipped
+                    case .proved: !$0.dryRun && $0.state == .succeeded
+                    case .compared: $0.state == .succeeded || $0.state == .partial
+                    }
+                }
+            }
+        }
+    }
+
+    func active() async throws -> [RunRecord] {
+        state.withLock { $0.records.values.filter { !$0.state.isFinal } }
+    }
+
+    func timeline(from: Date, to: Date, stretchSeconds: Int, job: JobName?) async throws -> [TimelineSpan] {
+        state.withLock { state in
+            state.records.values.filter { job == nil || $0.job == job }.map { record in
+                TimelineSpan(
+                    job: record.job,
+                    began: record.queuedAt,
+                    ended: record.finishedAt ?? to,
+                    runs: 1,
+                    dryRuns: record.dryRun ? 1 : 0,
+                    states: [record.state: 1],
+                    run: record.id,
+                    seconds: 2.5,
+                    longestSeconds: 2.5,
+                    rows: 1000,
+                    counts: record.summary?["counts"]
+                )
+            }
+        }
+    }
+
     func changes(after instant: Date) async throws -> [RunRecord] {
         state.withLock { state in
             state.records.values.filter { ($0.heartbeatAt ?? $0.queuedAt) > instant }
@@ -150,7 +188,17 @@ final class FakeWatermarks: WatermarksPort {
 }
 
 struct FakeDeadLetters: DeadLettersPort {
-    func list(job: JobName?, limit: Int, before: String?) async throws -> [JSONValue] { [["id": "1", "key": "k"]] }
+    func openCounts() async throws -> [JobName: Int] { ["product_sync": 3] }
+    func list(job: JobName?, limit: Int, before: String?) async throws -> [JSONValue] {
+        [
+            [
+                "id": "1", "job": "product_sync", "key": "k", "kind": "record-malformed", "reason": "too long",
+                "columns": ["title"], "occurrences": 2, "firstSeenAt": "2026-01-15T10:30:00.000Z",
+                "lastSeenAt": "2026-01-15T10:30:00.000Z", "runId": .string(Fixture.id.description),
+            ]
+        ]
+    }
+
     func retry(id: String?, job: JobName?, by: String) async throws -> Int { id == nil || id == "1" ? 1 : 0 }
     func discard(id: String, by: String) async throws -> Bool { id == "1" }
 }

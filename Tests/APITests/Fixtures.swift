@@ -4,6 +4,8 @@ import HTTPServer
 import HTTPTypes
 import Logging
 import Runtime
+import TestKit
+import Testing
 
 @testable import Engine
 
@@ -90,6 +92,7 @@ struct Daemon {
         NamedProbe("migrations", isConnection: false) { .ok },
     ]
     var isDraining = false
+    var differences: [DifferenceReader] = []
     var access = AccessSettings(keys: [])
 
     func ports() -> APIPorts {
@@ -104,7 +107,8 @@ struct Daemon {
             stats: { ["source": ["count": 3]] },
             info: ServiceInfo(version: "1.2.3", memory: { MemoryUse(usedMiB: 12.34, totalMiB: 2048) }),
             metricsText: { "# metrics\n" },
-            isDraining: { isDraining }
+            isDraining: { isDraining },
+            differences: differences
         )
     }
 
@@ -122,6 +126,15 @@ struct Daemon {
     ) async throws -> Answer {
         let router = APIRoutes.router(ports(), gate: await Gate(access), logger: Logger(label: "test"))
         let response = await router.respond(to: Fixture.request(method, path, headers: headers, body: body))
+        // Whatever a test asks, the answer must be one that the document describes.
+        var body: [UInt8] = []
+        if case .bytes(let bytes) = response.body { body = bytes }
+        let seen = OpenAPIContract.Answer(
+            status: response.status.code,
+            contentType: response.headers[.contentType],
+            body: body
+        )
+        for problem in try Self.contract().problems(method.rawValue, path, seen) { Issue.record("\(problem)") }
         guard case .bytes(let bytes) = response.body else {
             return Answer(status: response.status.code, headers: response.headers, body: .null)
         }
@@ -130,6 +143,15 @@ struct Daemon {
             headers: response.headers,
             body: (try? JSONText.parse(bytes)) ?? .null
         )
+    }
+
+    /// The document as it is compiled in.
+    static func contract() throws -> OpenAPIContract { try document.get() }
+
+    private static let document = Result {
+        let file = URL(filePath: #filePath).deletingLastPathComponent()
+            .appending(path: "../../Sources/API/OpenAPI/openapi.json")
+        return OpenAPIContract(document: try JSONText.parse(Array(Data(contentsOf: file))))
     }
 
     func postJSON(_ path: String, _ body: String = "", headers: HTTPFields = [:]) async throws -> Answer {

@@ -108,7 +108,7 @@ import Testing
             "", ".", "..", "a.b", "a.b.c", "\(parts[0]).\(parts[1])", "\(parts[0]).\(parts[1]).",
             "\(none).\(parts[1]).", "\(none).\(parts[1]).\(parts[2])", String(token.dropLast(2)), token + "AA",
             "\(parts[0]).\(parts[0]).\(parts[2])", "\(token).\(parts[2])", hs512,
-            String(repeating: "a", count: TokenVerifier.tokenBytesMax + 1),
+            String(repeating: "a", count: TokenText.bytesMax + 1),
         ]
         for token in bad {
             await #expect(throws: TokenVerifier.Untrusted(), "\(token.prefix(40))") {

@@ -19,7 +19,7 @@ struct ImportTable {
                 "HTTPServer", "HTTPWire", "Cron", "Postgres", "Mongo", "Telemetry", "Runtime",
             ]
         ),
-        Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "Telemetry", "Runtime"]),
+        Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "Telemetry", "Gzip", "Runtime"]),
         Row(module: "Alerts", mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "ProductSync", mayImport: ["ConfigFile", "Engine", "Postgres", "Mongo", "Telemetry", "Runtime"]),
         Row(module: "TableExport", mayImport: ["ConfigFile", "Engine", "Postgres", "Telemetry", "Runtime"]),
@@ -33,9 +33,11 @@ struct ImportTable {
         Row(module: "Postgres", mayImport: ["Telemetry", "Runtime", "CLibPQ"]),
         Row(module: "Mongo", mayImport: ["Telemetry", "Runtime", "CLibMongoC"]),
         Row(module: "Telemetry", mayImport: ["Runtime"]),
+        Row(module: "Gzip", mayImport: ["Runtime", "CLibZ"]),
         Row(module: "Runtime", mayImport: []),
         Row(module: "CLibPQ", mayImport: []),
         Row(module: "CLibMongoC", mayImport: []),
+        Row(module: "CLibZ", mayImport: []),
     ])
 
     /// Modules that stand for bytes and calendars only: the imports they may have besides ours.

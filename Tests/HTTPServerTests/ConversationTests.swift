@@ -130,8 +130,8 @@ import Testing
     @Test func version6IsListenedOn() async throws {
         try await TestServer.run(host: "::1") { server in
             let client = try RawClient(port: server.port, isVersion6: true)
-            client.send(get("/hello"))
-            try await client.wait(for: "hello")
+            client.send(get("/peer"))
+            try await client.wait(for: "from ::1")
         }
     }
 

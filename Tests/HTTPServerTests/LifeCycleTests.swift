@@ -155,18 +155,36 @@ import Testing
                 return .text("never")
             }
         }
-        // A service group says by throwing that it had to cancel.
-        await #expect(throws: (any Error).self) {
-            try await TestServer.run(router, stopWithin: .milliseconds(80)) { server in
-                let client = try server.client()
-                client.send(get("/slow"))
-                await started.wait()
-                await server.stop()
-                await cancelled.wait()
-                _ = try await client.waitForEnd()
-                throw CancellationError()
+        try await TestServer.run(router, stopWithin: .milliseconds(80)) { server in
+            let client = try server.client()
+            client.send(get("/slow"))
+            await started.wait()
+            await server.stop()
+            await cancelled.wait()
+            _ = try await client.waitForEnd()
+        }
+    }
+
+    @Test func aClientThatTakesNothingOfItsAnswerIsDropped() async throws {
+        let started = TestSignal()
+        let router = Router.sample { router in
+            router.on(.get, "/large") { _, _ in
+                started.fire()
+                return ServerResponse(status: .ok, body: .bytes([UInt8](repeating: 65, count: 32 << 20)))
             }
         }
+        let begin = ContinuousClock.now
+        let client = Watched<RawClient?>(nil)
+        // A stop waits for the answers under way, so this one must have ended by itself.
+        let change: (inout HTTPServerConfiguration) -> Void = { $0.writeTimeout = .milliseconds(100) }
+        try await TestServer.run(router, stopWithin: .seconds(300), change) { server in
+            let slow = try server.client(reads: false)
+            client.change { $0 = slow }
+            slow.send(get("/large"))
+            await started.wait()
+        }
+        #expect(ContinuousClock.now - begin < .seconds(150))
+        client.value?.close()
     }
 
     @Test func anAddressThatIsTakenIsASettingsError() async throws {

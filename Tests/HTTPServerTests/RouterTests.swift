@@ -32,6 +32,20 @@ import Testing
         return router
     }
 
+    /// As OpenAPI has it: a path that is written out is not also a value of a parameter.
+    @Test func aPatternWithoutParametersComesFirst() async {
+        var router = Self.router
+        router.on(.delete, "/letters/{id}") { _, _ in ServerResponse(status: .ok) }
+        router.on(.post, "/letters/retry") { _, _ in ServerResponse(status: .accepted) }
+        router.on(.post, "/letters/{id}") { _, _ in ServerResponse(status: .ok) }
+        #expect(await router.respond(to: Self.request(.post, ["letters", "retry"])).status == .accepted)
+        #expect(await router.respond(to: Self.request(.post, ["letters", "1"])).status == .ok)
+        let refused = await router.respond(to: Self.request(.delete, ["letters", "retry"]))
+        #expect(refused.status == .methodNotAllowed)
+        #expect(refused.headers[.allow] == "OPTIONS, POST")
+        #expect(router.match(.delete, ["letters", "1"])?.pattern == "/letters/{id}")
+    }
+
     @Test func parametersReachTheHandler() async {
         let response = await Self.router.respond(to: Self.request(.get, ["runs", "7"]))
         guard case .bytes(let body) = response.body else { return }

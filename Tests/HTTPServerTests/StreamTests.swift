@@ -73,6 +73,15 @@ import Testing
         }
     }
 
+    @Test func aPeerThatEndedItsSideGetsABodyWithAnEndWhole() async throws {
+        try await TestServer.run(Self.router(Signals())) { server in
+            let client = try server.client()
+            client.send(get("/pieces"))
+            client.finishWriting()
+            #expect(try await client.waitForEnd().hasSuffix("5\r\nthree\r\n0\r\n\r\n"))
+        }
+    }
+
     @Test func aProducerThatFailsLeavesTheBodyWithoutItsEnd() async throws {
         try await TestServer.run(Self.router(Signals())) { server in
             let text = try await server.exchange(get("/broken"))

@@ -60,6 +60,7 @@ extension Router {
     static func sample(_ add: (inout Router) -> Void = { _ in }) -> Router {
         var router = Router()
         router.on(.get, "/hello") { _, _ in .text("hello") }
+        router.on(.get, "/peer") { request, _ in .text("from \(request.remoteAddress)") }
         router.on(.get, "/items/{id}") { _, parameters in .text("item \(parameters["id"] ?? "")") }
         router.on(.post, "/echo", options: RouteOptions(bodyMax: 100_000)) { request, _ in
             .text("got \(String(decoding: request.body, as: UTF8.self))")

@@ -112,3 +112,15 @@ import Testing
         #expect(MediaRange.type(of: "text") == nil)
     }
 }
+
+@Suite struct AcceptEncodingTests {
+    @Test(arguments: [
+        (nil, false), ("", false), ("gzip", true), ("GZip ; q=1", true), ("gzip;q=0", false), ("gzip;q=0.0", false),
+        ("*", true), ("*;q=0", false), ("gzip;q=0, *", false), ("*;q=0, gzip", true), ("x-gzip", true),
+        ("gzipp", false),
+        (",,;", false), ("br, gzip;q=0.001", true),
+    ])
+    func whoAsksForGzip(field: String?, isAsked: Bool) {
+        #expect(AcceptEncoding.asks(for: "gzip", field) == isAsked)
+    }
+}

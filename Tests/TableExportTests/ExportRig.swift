@@ -1,4 +1,5 @@
 import Engine
+import Foundation
 import Logging
 import Postgres
 import Runtime
@@ -9,6 +10,8 @@ import TestKit
 /// Two databases and an export between them, run without a runner so that a test may stop it anywhere.
 struct ExportRig: Sendable {
     let server: TestPostgres
+    /// The target's: `TEST_OTHER_POSTGRES_URL` may name one of another version; every suite can be run so.
+    let targetServer: TestPostgres
     let sourceURL: String
     let targetURL: String
     let source: PGPool
@@ -17,7 +20,9 @@ struct ExportRig: Sendable {
     init(source sourceSQL: String, target targetSQL: String) async throws {
         server = try TestPostgres.shared()
         sourceURL = try server.freshDatabase()
-        targetURL = try server.freshDatabase()
+        let other = ProcessInfo.processInfo.environment["TEST_OTHER_POSTGRES_URL"]
+        targetServer = other.map { TestPostgres(adminURL: $0) } ?? server
+        targetURL = try targetServer.freshDatabase()
         source = PGPool(PGSettings(url: Secret(sourceURL), applicationName: "export-test"), maxConnections: 8)
         target = PGPool(PGSettings(url: Secret(targetURL), applicationName: "export-test"), maxConnections: 8)
         try await source.withConnection { try await $0.execute(sourceSQL) }
@@ -79,7 +84,7 @@ struct ExportRig: Sendable {
             options: options,
             fence: options.dryRun ? nil : 1,
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
-            progress: Progress(),
+            progress: Engine.Progress(),
             deadLetters: DeadLetterSink(job: job.name, runID: id, pool: target),
             failpoint: failpoint
         )
@@ -90,9 +95,9 @@ struct ExportRig: Sendable {
     func inSource(_ sql: String) throws -> String { try server.psql(sourceURL, sql) }
 
     @discardableResult
-    func inTarget(_ sql: String) throws -> String { try server.psql(targetURL, sql) }
+    func inTarget(_ sql: String) throws -> String { try targetServer.psql(targetURL, sql) }
 
-    func inTargetQuietly(_ sql: String) { _ = try? server.psql(targetURL, sql) }
+    func inTargetQuietly(_ sql: String) { _ = try? targetServer.psql(targetURL, sql) }
 
     /// Both databases as another role sees them.
     func asRole(_ role: String) -> (source: PGPool, target: PGPool) {

@@ -121,6 +121,24 @@ import Testing
         #expect(bad.output.contains("CREATE INDEX CONCURRENTLY ON \"public\".\"stat_event\" (\"updated_at\", \"id\");"))
     }
 
+    @Test func theDaemonChecksDefinitionsWhenItStarts() throws {
+        let shop = try Shop()
+        #expect(try shop.run(["migrate", "up"]).status == 0)
+        try shop.postgres.psql(shop.core, "DROP INDEX stat_event_updated_at_id_idx")
+        let more = ["PORT": "0", "ENABLE_SCHEDULER": "false", "LOG_FORMAT": "json"]
+        let daemon = try TallymanBinary.start(["serve"], shop.settings.merging(more) { $1 })
+        let told = daemon.progress.waitBlocking(within: .seconds(60)) { progress in
+            progress.exit != nil || (progress.errorText + progress.outputText).contains("a check at start failed")
+        }
+        #expect(told)
+        let said = daemon.progress.value.errorText + daemon.progress.value.outputText
+        #expect(said.contains("exports.yaml:6: the cursor"))
+        #expect(daemon.progress.value.exit == nil, "it goes on")
+        daemon.signal(SIGTERM)
+        #expect(daemon.progress.waitBlocking(within: .seconds(60)) { $0.exit != nil })
+        #expect(daemon.progress.value.exit == .code(0))
+    }
+
     @Test(arguments: [
         "run.started", "export.planned", "export.snapshot", "export.beforeBatch:3", "write.afterFence:2",
         "write.beforeCommit:4", "write.afterCommit:4", "export.beforeFinish", "export.finished", "run.beforeFinish",

@@ -1,22 +1,25 @@
 # Installs what a fresh Debian 12 lacks: packages with apt, Python packages in a virtual environment. Sourced, not run.
 # shellcheck shell=bash
 
-DEBIAN_PACKAGES=(libpq-dev libmongoc-dev libbson-dev postgresql python3-venv pkg-config)
+DEBIAN_PACKAGES=(libpq-dev libmongoc-dev libbson-dev zlib1g-dev postgresql python3-venv pkg-config)
+# What the tests of the console need besides: a real browser, its driver, and what steers it.
+BROWSER_PACKAGES=(chromium chromium-driver python3-selenium)
 
-# missing_packages: prints the names of the Debian packages that are not installed.
+# missing_packages NAME...: prints the names of those Debian packages that are not installed.
 missing_packages() {
     local package
-    for package in "${DEBIAN_PACKAGES[@]}"; do
+    for package in "$@"; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || printf '%s\n' "$package"
     done
 }
 
-# install_packages: installs the missing ones, with sudo when not root; costs milliseconds when nothing is missing.
+# install_packages [NAME...]: installs what is missing of ours and of those named, with sudo when not root; costs
+# milliseconds when nothing is.
 install_packages() {
     local missing=() as_root=()
     command -v swift >/dev/null || fail "swift is not on PATH; Swift 6.3 is needed (https://www.swift.org/install/linux/)"
-    command -v dpkg-query >/dev/null || fail "this is not Debian; install the likes of: ${DEBIAN_PACKAGES[*]}"
-    mapfile -t missing < <(missing_packages)
+    command -v dpkg-query >/dev/null || fail "this is not Debian; install the likes of: ${DEBIAN_PACKAGES[*]} $*"
+    mapfile -t missing < <(missing_packages "${DEBIAN_PACKAGES[@]}" "$@")
     [ ${#missing[@]} -gt 0 ] || return 0
     if [ "$(id -u)" != 0 ]; then
         command -v sudo >/dev/null || fail "as root, please: apt-get install ${missing[*]}"

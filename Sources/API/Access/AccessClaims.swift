@@ -1,7 +1,5 @@
-package import JWTKit
-
 /// The claims we read of a token; what they must say is decided by `TokenPolicy`.
-package struct AccessClaims: JWTPayload, Equatable {
+package struct AccessClaims: Codable, Sendable, Equatable {
     package var sub: String?
     package var exp: Double?
     package var nbf: Double?
@@ -58,6 +56,4 @@ package struct AccessClaims: JWTPayload, Equatable {
         if !aud.isEmpty { try box.encode(aud, forKey: .aud) }
         try box.encodeIfPresent(scope, forKey: .scope)
     }
-
-    package func verify(using algorithm: some JWTAlgorithm) async throws {}
 }

@@ -9,7 +9,7 @@ package enum SessionCookie {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard parts.count == 2, trimmed(parts[0]) == "session" else { continue }
             let value = trimmed(parts[1]).replacingOccurrences(of: "%3D", with: "=", options: .caseInsensitive)
-            guard value.utf8.count <= TokenVerifier.tokenBytesMax * 2, let bytes = Base64Text.decode(value),
+            guard value.utf8.count <= TokenText.bytesMax * 2, let bytes = Base64Text.decode(value),
                 let token = (try? JSONText.parse(bytes))?["jwt"]?.string
             else { return nil }
             return token

@@ -1,4 +1,3 @@
-import Foundation
 import JWTKit
 package import Runtime
 
@@ -8,8 +7,6 @@ package struct TokenVerifier: Sendable {
         package init() {}
     }
 
-    /// Longer tokens are refused unread.
-    package static let tokenBytesMax = 8192
     private let collections: [JWTKeyCollection]
 
     package init(keys: [Secret<String>]) async {
@@ -25,7 +22,7 @@ package struct TokenVerifier: Sendable {
     ///
     /// - Throws: `Untrusted` for anything else, without saying what: a caller learns nothing from it.
     package func claims(of token: String) async throws(Untrusted) -> AccessClaims {
-        guard token.utf8.count <= Self.tokenBytesMax, Self.isHS256(token) else { throw Untrusted() }
+        guard TokenText.isHS256(token) else { throw Untrusted() }
         for collection in collections {
             if let claims = try? await collection.verify(token, as: AccessClaims.self) { return claims }
         }
@@ -42,24 +39,5 @@ package struct TokenVerifier: Sendable {
     private static func padded(_ key: String) -> [UInt8] {
         let bytes = Array(key.utf8)
         return bytes + Array(repeating: 0, count: max(0, 32 - bytes.count))
-    }
-
-    /// The header must name HS256 itself: an absent, other or `none` algorithm is refused (RFC 8725 §3.1).
-    private static func isHS256(_ token: String) -> Bool {
-        let parts = token.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 3, !parts[2].isEmpty, let header = Base64Text.decode(parts[0]),
-            let object = (try? JSONText.parse(header))?.object
-        else { return false }
-        return object["alg"]?.string == "HS256" && object["crit"] == nil
-    }
-}
-
-/// Base64 as tokens and cookies use it: either alphabet, with or without padding.
-package enum Base64Text {
-    package static func decode(_ text: some StringProtocol) -> [UInt8]? {
-        var standard = String(text.map { $0 == "-" ? "+" : $0 == "_" ? "/" : $0 })
-        while standard.hasSuffix("=") { standard.removeLast() }
-        standard += String(repeating: "=", count: (4 - standard.utf8.count % 4) % 4)
-        return Data(base64Encoded: standard).map { Array($0) }
     }
 }

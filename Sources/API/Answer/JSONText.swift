@@ -6,8 +6,12 @@ package enum JSONText {
     /// Nesting beyond this is refused before it is parsed.
     package static let depthMax = 32
 
-    /// - Throws: `.requestInvalid` when the bytes are not one JSON document or nest too deep.
+    /// - Throws: `.requestInvalid` when the bytes are not one JSON document in UTF-8 (RFC 8259 §8.1) or nest too deep.
     package static func parse(_ bytes: [UInt8]) throws -> JSONValue {
+        // A decoder that guesses at other encodings would count brackets differently than we do.
+        guard !bytes.contains(0), String(validating: bytes, as: UTF8.self) != nil else {
+            throw TallyError(.requestInvalid, during: "api.body", "the body is not a JSON document in UTF-8")
+        }
         guard depth(of: bytes) <= depthMax else {
             throw TallyError(.requestInvalid, during: "api.body", "JSON nested more than \(depthMax) deep")
         }

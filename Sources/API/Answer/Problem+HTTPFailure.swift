@@ -24,6 +24,7 @@ extension Problem {
         switch failure.status {
         case 404: self.init(.notFound, status: 404, "Not found", detail: reason)
         case 405: self.init(.methodNotAllowed, status: 405, "Method not allowed", detail: reason)
+        case 406: self.init(.notAcceptable, status: 406, "Not acceptable", detail: reason)
         case 408: self.init(.requestTimeout, status: 408, "Too slow", detail: reason)
         case 413: self.init(.bodyTooLarge, status: 413, "Body too large", detail: reason)
         case 415: self.init(.mediaTypeUnsupported, status: 415, "Media type not supported", detail: reason)

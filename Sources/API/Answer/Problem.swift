@@ -16,6 +16,7 @@ package struct Problem: Error, Sendable, Equatable {
         case originRefused = "origin-refused"
         case notFound = "not-found"
         case methodNotAllowed = "method-not-allowed"
+        case notAcceptable = "not-acceptable"
         case requestTimeout = "request-timeout"
         case bodyTooLarge = "body-too-large"
         case mediaTypeUnsupported = "media-type-unsupported"

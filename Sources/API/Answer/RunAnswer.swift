@@ -29,7 +29,8 @@ package enum RunAnswer {
             "written": .int(snapshot.written), "total": snapshot.total.map { .int($0) } ?? .null,
             "rowsPerSecond": .double((snapshot.rowsPerSecond * 10).rounded() / 10),
             "etaSeconds": snapshot.etaSeconds.map { .int(Int($0.rounded())) } ?? .null,
-            "waiting": .bool(snapshot.isWaiting),
+            "waiting": .bool(snapshot.isWaiting), "retries": .int(snapshot.retries),
+            "stages": .array(snapshot.stages.map(\.json)),
         ]
     }
 

@@ -49,6 +49,12 @@ package protocol RunsPort: Sendable {
     /// The newest ended run that is, or is not, a dry run.
     func lastRun(_ job: JobName, dryRun: Bool) async throws -> RunRecord?
     func lastSuccess(_ job: JobName) async throws -> RunRecord?
+    /// One run of each job at most.
+    func newest(_ which: NewestRun) async throws -> [RunRecord]
+    /// Runs under way, here and on other replicas.
+    func active() async throws -> [RunRecord]
+    /// What ran between two instants of the ledger's clock, in stretches of so many seconds.
+    func timeline(from: Date, to: Date, stretchSeconds: Int, job: JobName?) async throws -> [TimelineSpan]
     /// Runs that anything was written about after an instant of the ledger's clock; oldest news first.
     func changes(after instant: Date) async throws -> [RunRecord]
     /// The ledger's clock.
@@ -89,6 +95,8 @@ package protocol WatermarksPort: Sendable {
 
 /// What the routes ask of the dead-letter store.
 package protocol DeadLettersPort: Sendable {
+    /// Open letters by job.
+    func openCounts() async throws -> [JobName: Int]
     func list(job: JobName?, limit: Int, before: String?) async throws -> [JSONValue]
     /// Marks letters so that the next run tries their records again; returns how many, 0 when there is none.
     func retry(id: String?, job: JobName?, by: String) async throws -> Int

@@ -1,3 +1,4 @@
+package import Engine
 package import Foundation
 package import Runtime
 
@@ -57,6 +58,18 @@ package struct ServiceInfo: Sendable {
     }
 }
 
+/// Shows one record on both sides of a job, value by value.
+package struct DifferenceReader: Sendable {
+    package typealias Read = @Sendable (_ key: String) async throws -> JSONValue
+    package let job: JobName
+    package let read: Read
+
+    package init(job: JobName, read: @escaping Read) {
+        self.job = job
+        self.read = read
+    }
+}
+
 /// Everything the routes reach of the daemon; made once by the executable, by hand in tests.
 package struct APIPorts: Sendable {
     package var runs: any RunsPort
@@ -74,6 +87,8 @@ package struct APIPorts: Sendable {
     package var reload: @Sendable () async throws -> [String]
     /// Takes a webhook of Shopify; nil where no shop's client secret is configured.
     package var shopifyHook: (@Sendable (HookDelivery) async throws -> HookOutcome)?
+    /// Whoever can show a record of a job on both sides; at most one a job.
+    package var differences: [DifferenceReader]
 
     package init(
         runs: any RunsPort,
@@ -87,7 +102,8 @@ package struct APIPorts: Sendable {
         metricsText: @escaping @Sendable () -> String,
         isDraining: @escaping @Sendable () -> Bool,
         reload: @escaping @Sendable () async throws -> [String] = { [] },
-        shopifyHook: (@Sendable (HookDelivery) async throws -> HookOutcome)? = nil
+        shopifyHook: (@Sendable (HookDelivery) async throws -> HookOutcome)? = nil,
+        differences: [DifferenceReader] = []
     ) {
         self.shopifyHook = shopifyHook
         self.runs = runs
@@ -101,5 +117,6 @@ package struct APIPorts: Sendable {
         self.metricsText = metricsText
         self.isDraining = isDraining
         self.reload = reload
+        self.differences = differences
     }
 }

@@ -14,6 +14,10 @@ package struct APIRoute: Sendable {
     package let isLong: Bool
     /// Bytes of a body beyond which it is refused before it is read.
     package let bodyMax: Int
+    /// Waits for nobody: answered without a limit beside it.
+    package let isImmediate: Bool
+    /// The media type of a successful answer; one that `Accept` does not admit is refused with 406.
+    package let produces: String
     package let handler: Handler
 
     init(
@@ -23,6 +27,8 @@ package struct APIRoute: Sendable {
         changes: Bool? = nil,
         isLong: Bool = false,
         bodyMax: Int = APIRoutes.bodyBytesMax,
+        isImmediate: Bool = false,
+        produces: String = "application/json",
         _ handler: @escaping Handler
     ) {
         self.method = method
@@ -31,6 +37,8 @@ package struct APIRoute: Sendable {
         self.changes = changes ?? (method != .get)
         self.isLong = isLong
         self.bodyMax = bodyMax
+        self.isImmediate = isImmediate
+        self.produces = produces
         self.handler = handler
     }
 }
@@ -97,5 +105,5 @@ package struct APIRequest: Sendable {
 extension HTTPField.Name {
     static var prefer: HTTPField.Name { HTTPField.Name("Prefer") ?? .accept }
     static var preferenceApplied: HTTPField.Name { HTTPField.Name("Preference-Applied") ?? .accept }
-    static var requestID: HTTPField.Name { HTTPField.Name("X-Request-Id") ?? .accept }
+    static let requestID = HTTPField.Name("X-Request-Id") ?? .accept
 }

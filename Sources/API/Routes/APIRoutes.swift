@@ -13,8 +13,9 @@ package enum APIRoutes {
         let starter = RunStarter(ports: ports)
         return ProbeRoutes(ports: ports).routes + RunRoutes(ports: ports, starter: starter).routes
             + OperationRoutes(ports: ports).routes + ScheduleRoutes(ports: ports, starter: starter).routes
-            + WatermarkRoutes(ports: ports).routes + EventRoutes(ports: ports).routes
-            + HookRoutes(ports: ports).routes + OpenAPIRoute.routes
+            + WatermarkRoutes(ports: ports).routes + EventRoutes(ports: ports).routes + OpenAPIRoute.routes
+            + HookRoutes(ports: ports).routes
+            + OverviewRoutes(ports: ports).routes + RunDetailRoutes(ports: ports).routes + ConsolePage.routes
     }
 
     /// A router that answers all routes; unknown paths and wrong methods are answered as problems too.
@@ -28,7 +29,12 @@ package enum APIRoutes {
             { request, route, next in try await edge.answer(request, route: route, next: next) }
         ]
         for route in all(ports) where only?.contains(route.path) ?? true {
-            let options = RouteOptions(longRunning: route.isLong, bodyMax: route.bodyMax)
+            let options = RouteOptions(
+                longRunning: route.isLong,
+                isImmediate: route.isImmediate,
+                bodyMax: route.bodyMax,
+                produces: route.produces
+            )
             router.on(route.method, route.path, options: options) { request, parameters in
                 let caller = try await gate.admit(
                     request.headers,

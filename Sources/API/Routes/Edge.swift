@@ -83,12 +83,12 @@ struct Edge: Sendable {
     }
 
     private static func addSecurityHeaders(_ headers: inout HTTPFields) {
-        for (name, value) in securityHeaders where headers[name] == nil { headers[name] = value }
+        for field in securityHeaders where !headers.contains(field.name) { headers.append(field) }
     }
 
-    private static let securityHeaders: [(HTTPField.Name, String)] = [
+    private static let securityHeaders: [HTTPField] = [
         ("X-Content-Type-Options", "nosniff"), ("X-Frame-Options", "DENY"), ("Referrer-Policy", "no-referrer"),
         ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
         ("Cross-Origin-Resource-Policy", "same-origin"), ("Cache-Control", "no-store"),
-    ].compactMap { name, value in HTTPField.Name(name).map { ($0, value) } }
+    ].compactMap { name, value in HTTPField.Name(name).map { HTTPField(name: $0, value: value) } }
 }

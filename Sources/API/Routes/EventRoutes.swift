@@ -6,12 +6,13 @@ import Runtime
 
 /// Streams of what happens to runs.
 struct EventRoutes: Sendable {
+    private static let type = "text/event-stream"
     let ports: APIPorts
 
     var routes: [APIRoute] {
         [
-            APIRoute(.get, "/api/etl/events", .read, isLong: true) { try await all($0) },
-            APIRoute(.get, "/api/etl/runs/{id}/events", .read, isLong: true) { try await one($0) },
+            APIRoute(.get, "/api/etl/events", .read, isLong: true, produces: Self.type) { try await all($0) },
+            APIRoute(.get, "/api/etl/runs/{id}/events", .read, isLong: true, produces: Self.type) { try await one($0) },
         ]
     }
 

@@ -5,12 +5,10 @@ import HTTPTypes
 
 /// The API's description, compiled in.
 enum OpenAPIRoute {
+    private static let document = StaticAnswer(PackageResources.openapi_json, type: "application/json")
+
     static var routes: [APIRoute] {
-        [
-            APIRoute(.get, "/openapi.json", .open) { request in
-                StaticAnswer(PackageResources.openapi_json, type: "application/json").response(to: request.request)
-            }
-        ]
+        [APIRoute(.get, "/openapi.json", .open, isImmediate: true) { document.response(to: $0.request) }]
     }
 }
 

@@ -5,18 +5,16 @@ import Runtime
 
 /// Liveness, readiness, health and metrics.
 struct ProbeRoutes: Sendable {
-    /// How long a database may take to answer a probe.
-    static let answerWithin = Duration.seconds(2)
     let ports: APIPorts
 
     var routes: [APIRoute] {
         var all: [APIRoute] = []
         for prefix in ["/api/etl", ""] {
-            all.append(APIRoute(.get, "\(prefix)/live", .open) { _ in live() })
+            all.append(APIRoute(.get, "\(prefix)/live", .open, isImmediate: true) { _ in live() })
             all.append(APIRoute(.get, "\(prefix)/ready", .open) { _ in try await ready() })
             all.append(APIRoute(.get, "\(prefix)/health", .open) { _ in try await health() })
         }
-        all.append(APIRoute(.get, "/metrics", .metrics) { _ in metrics() })
+        all.append(APIRoute(.get, "/metrics", .metrics, produces: "text/plain") { try metrics($0) })
         return all
     }
 
@@ -36,7 +34,7 @@ struct ProbeRoutes: Sendable {
 
     private func ready() async throws -> ServerResponse {
         guard !ports.isDraining() else { throw Self.draining }
-        let reasons = await answers().compactMap { name, result -> String? in
+        let reasons = await ports.probeAnswers().compactMap { name, result -> String? in
             if case .failed(let reason) = result { "\(name): \(reason)" } else { nil }
         }
         guard reasons.isEmpty else {
@@ -53,7 +51,7 @@ struct ProbeRoutes: Sendable {
     }
 
     private func health() async throws -> ServerResponse {
-        let results = await answers()
+        let results = await ports.probeAnswers()
         var connections: [String: JSONValue] = [:]
         var reasons: [JSONValue] = []
         let connected = Set(ports.probes.filter(\.isConnection).map(\.name))
@@ -75,18 +73,26 @@ struct ProbeRoutes: Sendable {
         return .json(.object(body), status: reasons.isEmpty ? 200 : 503)
     }
 
-    private func metrics() -> ServerResponse {
-        ServerResponse(
+    private func metrics(_ request: APIRequest) throws -> ServerResponse {
+        try ServerResponse(
             status: .ok,
             headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
             body: .bytes(Array(ports.metricsText().utf8))
         )
+        .gzipped(for: request.request)
     }
 
+    private func rounded(_ number: Double) -> Double { (number * 10).rounded() / 10 }
+}
+
+extension APIPorts {
+    /// How long a database may take to answer a probe.
+    static let probeWithin = Duration.seconds(2)
+
     /// All probes at once, each with its deadline, in the order of their names.
-    private func answers() async -> [(String, ProbeResult)] {
+    func probeAnswers() async -> [(String, ProbeResult)] {
         await withTaskGroup(of: (String, ProbeResult).self) { group in
-            for probe in ports.probes {
+            for probe in probes {
                 group.addTask { (probe.name, await Self.ask(probe.ask)) }
             }
             var results: [(String, ProbeResult)] = []
@@ -97,11 +103,9 @@ struct ProbeRoutes: Sendable {
 
     private static func ask(_ probe: @escaping NamedProbe.Probe) async -> ProbeResult {
         do {
-            return try await withDeadline(answerWithin, during: "api.probe") { await probe() }
+            return try await withDeadline(probeWithin, during: "api.probe") { await probe() }
         } catch {
             return .failed("no answer within 2 s")
         }
     }
-
-    private func rounded(_ number: Double) -> Double { (number * 10).rounded() / 10 }
 }

@@ -1,109 +1,111 @@
 import Dispatch
-import Runtime
+import Glibc
 import Synchronization
 
-/// A wait for a descriptor, a moment, or both, that holds no thread: one or two dispatch sources while it lasts.
-///
-/// The descriptor must stay open until the wait has returned; it has let go of it by then.
+/// Tells when a descriptor can be read, or written: one dispatch source for each direction that was ever waited for,
+/// asleep while nobody waits. Owns the descriptor and closes it once both sources have let go of it.
 final class Readiness: Sendable {
-    enum Direction: Sendable { case reading, writing }
-    enum Outcome: Sendable { case ready, timedOut, cancelled }
+    enum Direction: Int, Sendable { case reading, writing }
 
-    private let sources: [SourceBox]
-    private let outcome = Mutex<Outcome?>(nil)
-
-    private init(_ sources: [SourceBox]) {
-        self.sources = sources
+    private struct Side {
+        var source: SourceBox?
+        /// The source runs, and its next event ends the wait.
+        var isArmed = false
+        var wait: Wait?
     }
 
-    /// Returns once the descriptor can be used, has failed, or was shut down; after `limit`; or when cancelled.
-    static func wait(
-        for direction: Direction,
-        _ descriptor: Int32,
-        within limit: Duration?,
-        on queue: DispatchQueue
-    ) async -> Outcome {
+    private struct State {
+        var sides = [Side(), Side()]
+        var isClosed = false
+    }
+
+    private let descriptor: Int32
+    private let queue: DispatchQueue
+    private let state = Mutex(State())
+
+    init(_ descriptor: Int32, on queue: DispatchQueue) {
+        self.descriptor = descriptor
+        self.queue = queue
+    }
+
+    /// Ends `wait` with `.ready` once the descriptor can be used, has failed, or was shut down; at once when closed.
+    ///
+    /// One wait a direction at a time.
+    func arm(_ direction: Direction, _ wait: Wait) {
+        let isClosed = state.withLock { state in
+            guard !state.isClosed else { return true }
+            var side = state.sides[direction.rawValue]
+            side.wait = wait
+            if side.source == nil { side.source = make(direction) }
+            if !side.isArmed { side.source?.source.resume() }
+            side.isArmed = true
+            state.sides[direction.rawValue] = side
+            return false
+        }
+        if isClosed { wait.end(.ready) }
+    }
+
+    /// Suspended: `arm` lets it run.
+    private func make(_ direction: Direction) -> SourceBox {
         let source: any DispatchSourceProtocol =
             switch direction {
             case .reading: DispatchSource.makeReadSource(fileDescriptor: descriptor, queue: queue)
             case .writing: DispatchSource.makeWriteSource(fileDescriptor: descriptor, queue: queue)
             }
-        guard let limit else { return await Readiness([SourceBox(source)]).wait(timer: false) }
-        return await Readiness([SourceBox(source), timer(limit, queue)]).wait(timer: true)
+        source.setEventHandler { [weak self] in self?.tell(direction) }
+        source.activate()
+        source.suspend()
+        return SourceBox(source)
     }
 
-    /// Returns after `limit`, or when cancelled; unlike a sleeping task it leaves nothing behind when cancelled.
-    static func pause(_ limit: Duration, on queue: DispatchQueue) async -> Outcome {
-        await Readiness([timer(limit, queue)]).wait(timer: true)
+    private func tell(_ direction: Direction) {
+        let wait = state.withLock { state -> Wait? in
+            guard !state.isClosed, state.sides[direction.rawValue].isArmed else { return nil }
+            // Asleep until somebody waits again, or what is not read would be told again and again.
+            state.sides[direction.rawValue].source?.source.suspend()
+            state.sides[direction.rawValue].isArmed = false
+            defer { state.sides[direction.rawValue].wait = nil }
+            return state.sides[direction.rawValue].wait
+        }
+        wait?.end(.ready)
     }
 
-    private static func timer(_ limit: Duration, _ queue: DispatchQueue) -> SourceBox {
-        let timer = DispatchSource.makeTimerSource(queue: queue)
-        let nanoseconds = max(.zero, limit) / .nanoseconds(1)
-        timer.schedule(deadline: .now() + .nanoseconds(nanoseconds < 1e18 ? Int(nanoseconds) : Int.max))
-        return SourceBox(timer)
+    /// Under the lock, so that it never meets a descriptor which is somebody else's by now.
+    func shut(_ how: Int32) {
+        state.withLock { state in
+            if !state.isClosed { _ = shutdown(descriptor, how) }
+        }
     }
 
-    /// The last source is the timer when there is one.
-    private func wait(timer: Bool) async -> Outcome {
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                // The kernel's registration is gone when the cancel handler runs, so the descriptor may be closed.
-                sources[0].source.setCancelHandler { [self] in
-                    continuation.resume(returning: outcome.withLock { $0 } ?? .cancelled)
-                }
-                for (index, box) in sources.enumerated() {
-                    let isTimer = timer && index == sources.count - 1
-                    box.source.setEventHandler { [self] in end(isTimer ? .timedOut : .ready) }
-                }
-                for box in sources { box.source.activate() }
+    /// Closes the descriptor, as soon as Dispatch has let go of it.
+    func close() {
+        let sides = state.withLock { state -> [Side] in
+            guard !state.isClosed else { return [] }
+            state.isClosed = true
+            defer { state.sides = [Side(), Side()] }
+            let used = state.sides.filter { $0.source != nil }
+            if used.isEmpty { _ = Glibc.close(descriptor) }
+            return used
+        }
+        let left = Countdown(sides.count)
+        for side in sides {
+            guard let source = side.source?.source else { continue }
+            source.setCancelHandler { [descriptor] in
+                if left.isZeroNow() { _ = Glibc.close(descriptor) }
             }
-        } onCancel: {
-            end(.cancelled)
+            source.cancel()
+            // A suspended source would never say that it is cancelled.
+            if !side.isArmed { source.resume() }
+            side.wait?.end(.ready)
         }
-    }
-
-    private func end(_ how: Outcome) {
-        let isFirst = outcome.withLock { outcome in
-            guard outcome == nil else { return false }
-            outcome = how
-            return true
-        }
-        if isFirst { for box in sources.reversed() { box.source.cancel() } }
     }
 }
 
-/// The queues that carry the readiness of all connections: a fixed number, however many connections there are.
-enum TransportQueues {
-    private static let queues = (0..<4).map { DispatchQueue(label: "tallyman.http.\($0)") }
+/// Counts down to the last of several.
+private final class Countdown: Sendable {
+    private let left: Atomic<Int>
 
-    /// Never cancelled: Dispatch keeps the descriptor of its timers while there is one, and ends the process when it
-    /// wants to open it again and no descriptor is left.
-    private static let keeper: SourceBox = {
-        let timer = DispatchSource.makeTimerSource(queue: queues[0])
-        timer.schedule(deadline: .now() + .seconds(3_600), repeating: .seconds(3_600))
-        timer.setEventHandler {}
-        timer.activate()
-        return SourceBox(timer)
-    }()
+    init(_ count: Int) { left = Atomic(count) }
 
-    /// Opens what waiting needs, so that it goes on when the process has no descriptor left.
-    static func prepare() {
-        _ = keeper
-    }
-
-    static func queue(for descriptor: Int32) -> DispatchQueue {
-        queues[Int(descriptor) % queues.count]
-    }
-
-    /// Waits without a thread; false when the task was cancelled.
-    static func pause(_ limit: Duration) async -> Bool {
-        await Readiness.pause(limit, on: queues[0]) == .timedOut
-    }
-}
-
-// A dispatch source may be cancelled from any thread, by its documentation; the rest is done before it is shared.
-struct SourceBox: @unchecked Sendable {
-    let source: any DispatchSourceProtocol
-    init(_ source: any DispatchSourceProtocol) { self.source = source }
+    func isZeroNow() -> Bool { left.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 }
 }

@@ -1,4 +1,3 @@
-import Dispatch
 import Glibc
 import Runtime
 import Synchronization
@@ -8,7 +7,8 @@ final class SocketListener: Sendable {
     private let descriptor: Int32
     let port: Int
     private let isClosed = Mutex(false)
-    private let queue = DispatchQueue(label: "tallyman.http.listener")
+    private let shard: Shard
+    private let readiness: Readiness
 
     /// Listens on a numeric address or `localhost`; `::` takes IPv4 as well.
     ///
@@ -48,12 +48,14 @@ final class SocketListener: Sendable {
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
         }
         self.descriptor = descriptor
+        shard = Shards.shard(for: descriptor)
+        readiness = Readiness(descriptor, on: shard.queue)
         // Both families keep the port in the same two bytes.
         self.port = bound == 0 ? withUnsafeBytes(of: storage) { Int($0[2]) << 8 | Int($0[3]) } : port
     }
 
     deinit {
-        Glibc.close(descriptor)
+        readiness.close()
     }
 
     /// The next connection; nil once the listener is closed or the task cancelled. One task may call it.
@@ -66,11 +68,14 @@ final class SocketListener: Sendable {
             if let stream { return stream }
             switch failure {
             case EAGAIN:
-                let outcome = await Readiness.wait(for: .reading, descriptor, within: nil, on: queue)
+                let wait = Wait()
+                let outcome = await wait.outcome(on: shard, within: .seconds(1 << 30)) {
+                    readiness.arm(.reading, wait)
+                }
                 if case .cancelled = outcome { return nil }
             case EMFILE, ENFILE, ENOBUFS, ENOMEM:
                 exhausted()
-                guard await TransportQueues.pause(.milliseconds(50)) else { return nil }
+                guard await Shards.pause(.milliseconds(50)) else { return nil }
             case EINVAL, EBADF, ENOTSOCK: return nil
             // What is left are errors of the one connection that was taken (accept(2)): go on with the next.
             default: continue
@@ -112,7 +117,7 @@ final class SocketListener: Sendable {
             defer { isClosed = true }
             return !isClosed
         }
-        if isFirst { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+        if isFirst { readiness.shut(Int32(SHUT_RDWR)) }
     }
 }
 

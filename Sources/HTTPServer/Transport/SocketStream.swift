@@ -1,26 +1,30 @@
-import Dispatch
 import Glibc
 import Runtime
-import Synchronization
 
-/// A connected, non-blocking socket; waiting costs dispatch sources, never a thread, and no buffer.
+/// A connected, non-blocking socket; waiting costs a dispatch source, never a thread, and no buffer.
 ///
 /// One task may read while another writes. `close` is called once, by the owner, when neither does.
 final class SocketStream: ByteStream {
     static let readBytesMax = 16_384
+    /// What the stack lends for free; a whole request fits most of the time.
+    private static let readBytesFirst = 1_024
 
-    private let descriptor: Int32
-    private let queue: DispatchQueue
-    private let isClosed = Mutex(false)
+    let shard: Shard
     let peer: String
+    private let descriptor: Int32
+    private let readiness: Readiness
 
     init(descriptor: Int32, peer: String) {
         self.descriptor = descriptor
         self.peer = peer
-        queue = TransportQueues.queue(for: descriptor)
+        shard = Shards.shard(for: descriptor)
+        readiness = Readiness(descriptor, on: shard.queue)
     }
 
     func read(within limit: Duration) async throws -> [UInt8] {
+        if let bytes = try receive() { return bytes }
+        // Under load the next bytes are here once the others of this shard have had their turn.
+        await Task.yield()
         let end = ContinuousClock.now + limit
         while true {
             if let bytes = try receive() { return bytes }
@@ -30,15 +34,24 @@ final class SocketStream: ByteStream {
 
     /// Nil when nothing is there yet. The buffer lives here only, so that a waiting connection holds none.
     private func receive() throws -> [UInt8]? {
+        let first = try withUnsafeTemporaryAllocation(byteCount: Self.readBytesFirst, alignment: 16) { buffer in
+            try take(into: buffer).map { Array(UnsafeRawBufferPointer(rebasing: buffer[..<$0])) }
+        }
+        guard let first, first.count == Self.readBytesFirst else { return first }
+        var failure: (any Error)?
+        let rest = [UInt8](unsafeUninitializedCapacity: Self.readBytesMax - Self.readBytesFirst) { buffer, count in
+            do { count = try take(into: UnsafeMutableRawBufferPointer(buffer)) ?? 0 } catch { failure = error }
+        }
+        // A failure tells itself again at the next read; what came before it is not lost.
+        return failure == nil ? first + rest : first
+    }
+
+    /// How many bytes came, 0 at the end of the stream, nil when there is nothing now.
+    private func take(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
         while true {
-            var failure: Int32 = 0
-            let bytes = [UInt8](unsafeUninitializedCapacity: Self.readBytesMax) { buffer, count in
-                let received = recv(descriptor, buffer.baseAddress, buffer.count, 0)
-                failure = received < 0 ? errno : 0
-                count = max(0, received)
-            }
-            switch failure {
-            case 0: return bytes.count * 4 < Self.readBytesMax ? Array(bytes[...]) : bytes
+            let received = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+            if received >= 0 { return received }
+            switch errno {
             case EAGAIN: return nil
             case EINTR: continue
             default: throw Self.lost
@@ -48,19 +61,21 @@ final class SocketStream: ByteStream {
 
     func write(_ bytes: [UInt8], within limit: Duration) async throws {
         var sent = 0
-        var end = ContinuousClock.now + limit
+        var end: ContinuousClock.Instant?
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes { raw in
                 send(descriptor, raw.baseAddress.map { $0 + sent }, bytes.count - sent, Int32(MSG_NOSIGNAL))
             }
             if count > 0 {
                 sent += count
-                end = ContinuousClock.now + limit
+                end = nil
                 continue
             }
             if errno == EINTR { continue }
             guard errno == EAGAIN else { throw Self.lost }
-            try await wait(for: .writing, until: end)
+            let until = end ?? ContinuousClock.now + limit
+            end = until
+            try await wait(for: .writing, until: until)
         }
     }
 
@@ -69,7 +84,8 @@ final class SocketStream: ByteStream {
     private func wait(for direction: Readiness.Direction, until end: ContinuousClock.Instant) async throws {
         let limit = ContinuousClock.now.duration(to: end)
         guard limit > .zero else { throw Self.late }
-        switch await Readiness.wait(for: direction, descriptor, within: limit, on: queue) {
+        let wait = Wait()
+        switch await wait.outcome(on: shard, within: limit, arm: { readiness.arm(direction, wait) }) {
         case .ready: return
         case .timedOut: throw Self.late
         case .cancelled: throw CancellationError()
@@ -78,30 +94,11 @@ final class SocketStream: ByteStream {
 
     private static let late = TallyError(.deadlineExceeded, during: "http.socket", "the client is too slow")
 
-    func finishWriting() {
-        shut(Int32(SHUT_WR))
-    }
+    func finishWriting() { readiness.shut(Int32(SHUT_WR)) }
 
-    func hangUp() {
-        shut(Int32(SHUT_RD))
-    }
+    func hangUp() { readiness.shut(Int32(SHUT_RD)) }
 
-    func abort() {
-        shut(Int32(SHUT_RDWR))
-    }
+    func abort() { readiness.shut(Int32(SHUT_RDWR)) }
 
-    /// Under the lock, so that it never meets a descriptor which is somebody else's by now.
-    private func shut(_ how: Int32) {
-        isClosed.withLock { isClosed in
-            if !isClosed { _ = shutdown(descriptor, how) }
-        }
-    }
-
-    func close() {
-        isClosed.withLock { isClosed in
-            guard !isClosed else { return }
-            isClosed = true
-            Glibc.close(descriptor)
-        }
-    }
+    func close() { readiness.close() }
 }

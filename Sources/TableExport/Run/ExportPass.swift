@@ -177,7 +177,15 @@ struct ExportPass {
 
     private func verify(failing: Bool) async throws -> Verification.Result {
         context.progress.stage("verify")
-        let result = try await Verification(plan: plan, from: from, into: into, progress: context.progress).run()
+        // Rows that were set aside are known to be missing or stale.
+        let aside = plan.setsAside ? Set(try await context.deadLetters.openFingerprints(in: into).keys) : []
+        let result = try await Verification(
+            plan: plan,
+            from: from,
+            into: into,
+            progress: context.progress,
+            aside: aside
+        ).run()
         guard failing, !result.isClean else { return result }
         throw TallyError(
             .proofFailed,

@@ -32,8 +32,25 @@ struct ExportRun {
     private mutating func attempt() async throws -> RunSummary {
         try await job.source.withConnection { from in
             try await job.target.withConnection { into in
-                try await attempt(from, into)
+                guard context.options.dryRun else { return try await attempt(from, into) }
+                return try await Self.readOnly(into) { try await attempt(from, into) }
             }
+        }
+    }
+
+    /// INV-10: what a dry run is lent cannot write, whatever it is told.
+    private static func readOnly<Result>(_ into: PGConnection, _ body: () async throws -> Result) async throws -> Result
+    {
+        try await into.execute("SET default_transaction_read_only = on")
+        do {
+            let result = try await body()
+            try await into.execute("RESET default_transaction_read_only")
+            return result
+        } catch {
+            await into.abandon()
+            // The session goes back to a pool that writes; one that cannot be reset is broken and is dropped.
+            do { try await into.execute("RESET default_transaction_read_only") } catch { await into.close() }
+            throw error
         }
     }
 

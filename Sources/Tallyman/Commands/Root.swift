@@ -13,9 +13,10 @@ struct Root: AsyncParsableCommand {
             """,
         version: ProcessSetup.version,
         subcommands: [
-            ServeCommand.self, SyncCommand.self, ValidateCommand.self, StatusCommand.self, RunsCommand.self,
-            JobsCommand.self, RunCommand.self, DeadLettersCommand.self, WatermarksCommand.self, MigrateCommand.self,
-            DoctorCommand.self, TokenCommand.self, CronCommand.self, ImportCommand.self, MockAPICommand.self,
+            ServeCommand.self, SyncCommand.self, ValidateCommand.self, StatusCommand.self, TopCommand.self,
+            RunsCommand.self, JobsCommand.self, RunCommand.self, DeadLettersCommand.self, WatermarksCommand.self,
+            MigrateCommand.self, DoctorCommand.self,
+            TokenCommand.self, CronCommand.self, ImportCommand.self, MockAPICommand.self,
         ]
     )
 

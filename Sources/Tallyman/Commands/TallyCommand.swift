@@ -58,11 +58,11 @@ enum ProcessSetup {
             case .json:
                 var handler = JSONLogHandler(label: label)
                 handler.logLevel = level
-                return handler
+                return RunLogHandler(handler)
             case .text:
                 var handler = TextLogHandler(label: label)
                 handler.logLevel = level
-                return handler
+                return RunLogHandler(handler)
             }
         }
         MetricsSystem.bootstrap(MetricsRegistry.shared)

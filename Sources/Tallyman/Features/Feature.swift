@@ -40,6 +40,8 @@ struct Feature: Sendable {
     let grants: [String]
     /// Counts and sizes of both sides for `/stats`; nil where the feature has none.
     let stats: (@Sendable () async throws -> JSONValue)?
+    /// Shows one record of its job on both sides; nil where the feature cannot.
+    let difference: DifferenceReader?
     /// Pools of MongoDB clients by the name their gauges carry.
     let mongoPools: [(name: String, pool: MongoPool)]
     /// Takes webhooks of Shopify; nil where the feature has none.
@@ -59,6 +61,7 @@ struct Feature: Sendable {
         atStart: (@Sendable () async -> [Doctor.Finding])? = nil,
         grants: [String] = [],
         stats: (@Sendable () async throws -> JSONValue)? = nil,
+        difference: DifferenceReader? = nil,
         mongoPools: [(name: String, pool: MongoPool)] = [],
         shopifyHook: (@Sendable (HookDelivery) async throws -> HookOutcome)? = nil,
         close: @escaping @Sendable () async -> Void = {}
@@ -75,6 +78,7 @@ struct Feature: Sendable {
         self.atStart = atStart
         self.grants = grants
         self.stats = stats
+        self.difference = difference
         self.mongoPools = mongoPools
         self.close = close
     }

@@ -13,6 +13,25 @@ enum DependencyProbe {
         await probe { try await pool.withConnection { _ = try await $0.query("SELECT 1") } }
     }
 
+    /// Whether leases can be taken and renewed: the table is there, and the database takes writes.
+    static func leases(_ state: PGPool) async -> ProbeResult {
+        await probe {
+            let answer = try await prepared {
+                try await state.withConnection {
+                    try await $0.query(
+                        """
+                        SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'
+                        FROM (SELECT count(*) FROM etl.leases) AS leases
+                        """
+                    )
+                }
+            }
+            guard try answer.rows.first?[0].bool() == false else {
+                throw TallyError(.targetUnreachable, during: "probe", "the state database takes no writes")
+            }
+        }
+    }
+
     static func probe(_ body: () async throws -> Void) async -> ProbeResult {
         do {
             try await body()

@@ -19,6 +19,8 @@ struct EngineDeadLetters: DeadLettersPort {
         }
     }
 
+    func openCounts() async throws -> [JobName: Int] { try await prepared { try await store.openCounts() } }
+
     func retry(id: String?, job: JobName?, by: String) async throws -> Int {
         try await prepared { try await store.retry(id: id, job: job) }
     }

@@ -44,6 +44,18 @@ struct EngineRuns: RunsPort {
         try await prepared { try await ledger.lastSuccess(job: job) }
     }
 
+    func newest(_ which: NewestRun) async throws -> [RunRecord] {
+        try await prepared { try await ledger.newest(which, of: jobs.map(\.name)) }
+    }
+
+    func active() async throws -> [RunRecord] { try await prepared { try await ledger.active() } }
+
+    func timeline(from: Date, to: Date, stretchSeconds: Int, job: JobName?) async throws -> [TimelineSpan] {
+        try await prepared {
+            try await ledger.timeline(from: from, to: to, stretchSeconds: stretchSeconds, job: job)
+        }
+    }
+
     func changes(after instant: Date) async throws -> [RunRecord] {
         try await prepared { try await ledger.changes(after: instant) }
     }

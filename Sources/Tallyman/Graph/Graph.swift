@@ -142,7 +142,8 @@ final class Graph: Sendable {
             metricsText: { scrape.page() },
             isDraining: { draining?.isSet ?? false },
             reload: { [self] in try reload() },
-            shopifyHook: features.lazy.compactMap(\.shopifyHook).first
+            shopifyHook: features.lazy.compactMap(\.shopifyHook).first,
+            differences: features.compactMap(\.difference)
         )
     }
 
@@ -153,9 +154,13 @@ final class Graph: Sendable {
     }
 
     private var probes: [NamedProbe] {
-        let (migrations, databases) = (migrations, databases)
-        return features.flatMap(\.probes)
-            + [NamedProbe("migrations", isConnection: false) { await migrations.probe(over: databases) }]
+        let (migrations, databases, state) = (migrations, databases, state)
+        return features.flatMap(\.probes) + [
+            NamedProbe("migrations", isConnection: false) { await migrations.probe(over: databases) },
+            NamedProbe("leases", isConnection: false) {
+                await DependencyProbe.leases(databases.probePool(state.settings))
+            },
+        ]
     }
 
     /// Closes every session; safe to call once at the end of a command.

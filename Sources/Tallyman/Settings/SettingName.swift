@@ -76,6 +76,7 @@ enum SettingName: String, CaseIterable, Sendable {
     case batchSize = "BATCH_SIZE"
     case migrationsDir = "MIGRATIONS_DIR"
     case migrateOnStart = "MIGRATE_ON_START"
+    case token = "TALLYMAN_TOKEN"
     case appEnv = "APP_ENV"
     case nodeEnv = "NODE_ENV"
     case logLevel = "LOG_LEVEL"

@@ -100,10 +100,14 @@ struct SettingsReader {
         return PGSettings(url: url, applicationName: "tallyman")
     }
 
-    /// A schedule's expression.
+    /// A schedule's expression; a refusal names the field at fault, never what stands in it.
     mutating func cron(_ name: SettingName, default fallback: String) -> CronExpression? {
-        parsed(name, default: fallback, expected: "a cron expression of five fields, such as */30 * * * *") {
-            try? CronExpression($0)
+        do throws(CronParseError) {
+            return try CronExpression(value(name) ?? fallback)
+        } catch {
+            let expected = "must be a cron expression of five fields, such as */30 * * * *"
+            refuse(name, error.field == "expression" ? expected : "\(expected); its \(error.field) is not valid")
+            return nil
         }
     }
 

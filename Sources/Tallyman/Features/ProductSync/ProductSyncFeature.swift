@@ -2,6 +2,7 @@ import API
 import Cron
 import Engine
 import Foundation
+import Logging
 import Mongo
 import Postgres
 import ProductSync
@@ -40,6 +41,15 @@ struct ProductSyncFeature: FeatureSettings {
             examine: { await doctor.examine() },
             grants: doctor.grants,
             stats: { [sync] in try await ProductStats.collect(mapping: sync.mapping, mongo: mongoPool, cart: pool) },
+            difference: DifferenceReader(job: Self.job) { [sync] key in
+                try await RowDifference.read(
+                    key,
+                    settings: sync,
+                    mongo: mongoPool,
+                    cart: pool,
+                    logger: Logger(label: "difference")
+                )
+            },
             mongoPools: [("products", mongoPool)],
             close: {
                 await mongoPool.close()

@@ -1,0 +1,90 @@
+package import Engine
+package import Foundation
+import Runtime
+
+/// What an overview knows of one job.
+package struct JobFacts: Sendable {
+    package let job: JobDescription
+    package var active: RunRecord?
+    /// The newest run that ended and might write.
+    package var ended: RunRecord?
+    package var proved: RunRecord?
+    package var compared: RunRecord?
+    package var schedule: ScheduleStatus?
+    /// nil: the letters cannot be counted now.
+    package var openDeadLetters: Int?
+
+    package init(job: JobDescription) { self.job = job }
+
+    /// What still differs after the newest run that compared; nil where the job compares nothing.
+    package var drift: Drift? { compared.flatMap { Drift(leftBy: $0) } }
+
+    /// Whether the last proof is older than twice the longest pause of the schedule.
+    func isOverdue(at now: Date) -> Bool {
+        guard let schedule, !schedule.isPaused, let proved = proved?.finishedAt else { return false }
+        let instants = ([schedule.lastFire].compactMap { $0 } + schedule.nextFires).sorted()
+        let pauses = zip(instants, instants.dropFirst()).map { $1.timeIntervalSince($0) }
+        guard let longest = pauses.max() else { return false }
+        return now.timeIntervalSince(proved) > 2 * longest + 300
+    }
+}
+
+/// Differences between both sides of a job.
+package struct Drift: Sendable, Equatable {
+    package let missing: Int
+    package let stale: Int
+    package let orphaned: Int
+
+    package var total: Int { missing + stale + orphaned }
+
+    package init(missing: Int, stale: Int, orphaned: Int) {
+        (self.missing, self.stale, self.orphaned) = (missing, stale, orphaned)
+    }
+
+    /// What a run found, repaired or not; nil when it compared nothing.
+    package init?(foundIn counts: [String: Int]) {
+        guard let missing = counts["missingProducts"] else { return nil }
+        self.init(missing: missing, stale: counts["staleProducts"] ?? 0, orphaned: counts["orphanedProducts"] ?? 0)
+    }
+
+    /// What a run left: what it found without what it wrote.
+    package init?(leftBy record: RunRecord) {
+        let counts = RunCounts(record)
+        guard let found = Drift(foundIn: counts.all) else { return nil }
+        self.init(
+            missing: max(0, found.missing - counts["insertedProducts"]),
+            stale: max(0, found.stale - counts["updatedProducts"]),
+            orphaned: max(0, found.orphaned - counts["deletedProducts"] - counts["markedProducts"])
+        )
+    }
+
+    var words: String {
+        [(missing, "missing"), (stale, "stale"), (orphaned, "orphaned")].filter { $0.0 > 0 }
+            .map { "\(Drift.grouped($0.0)) \($0.1)" }.joined(separator: ", ")
+    }
+
+    static func grouped(_ number: Int) -> String {
+        var digits = String(number)
+        var at = digits.count - 3
+        while at > 0 {
+            digits.insert(",", at: digits.index(digits.startIndex, offsetBy: at))
+            at -= 3
+        }
+        return digits
+    }
+}
+
+/// Everything an overview is judged by.
+package struct OverviewFacts: Sendable {
+    package var now: Date
+    package var probes: [(name: String, isConnection: Bool, result: ProbeResult)] = []
+    package var jobs: [JobFacts] = []
+    package var scheduler: SchedulerStatus?
+    /// Why the ledger could not be read; then nothing is known of the jobs.
+    package var ledgerFailure: String?
+    /// Why the dead letters could not be counted; their numbers are then nil.
+    package var lettersFailure: String?
+    package var isDraining = false
+
+    package init(now: Date) { self.now = now }
+}

@@ -1,0 +1,199 @@
+import Engine
+import Foundation
+import HTTPTypes
+import Runtime
+import Synchronization
+import Testing
+
+@testable import API
+
+/// The one sentence, and the routes behind the console's first view.
+@Suite struct OverviewTests {
+    private static let now = Fixture.start.addingTimeInterval(60)
+    private static let sync = JobDescription(name: "product_sync", options: [.dryRun])
+
+    private static func facts(_ change: (inout JobFacts) -> Void = { _ in }) -> OverviewFacts {
+        var facts = OverviewFacts(now: now)
+        facts.probes = [("postgresql", true, .ok)]
+        var job = JobFacts(job: sync)
+        change(&job)
+        facts.jobs = [job]
+        return facts
+    }
+
+    private static func equal(dryRun: Bool = false) -> RunRecord {
+        Fixture.record(
+            .succeeded,
+            dryRun: dryRun,
+            counts: ["missingProducts": 2, "insertedProducts": 2, "staleProducts": 1, "updatedProducts": 1]
+        )
+    }
+
+    @Test func withoutAProofNothingIsGreen() {
+        let verdict = OverviewVerdict(Self.facts())
+        #expect(verdict.level == .unknown)
+        #expect(verdict.sentence.contains("product_sync has not run"))
+        #expect(verdict.run == nil)
+        #expect(OverviewVerdict(OverviewFacts(now: Self.now)).level == .unknown, "a daemon without jobs proved nothing")
+    }
+
+    @Test func whatARunRepairedIsNoDrift() {
+        let verdict = OverviewVerdict(
+            Self.facts {
+                $0.compared = Self.equal()
+                $0.proved = Self.equal()
+            }
+        )
+        #expect(verdict.level == .ok)
+        #expect(verdict.sentence == "Nothing is wrong: both sides hold the same.")
+        #expect(verdict.run?.id == Fixture.id, "the sentence names the run it rests on")
+    }
+
+    @Test func whatADryRunFoundIsDrift() {
+        let dry = Fixture.record(.succeeded, dryRun: true)
+        let verdict = OverviewVerdict(Self.facts { $0.compared = dry })
+        #expect(verdict.level == .warning)
+        #expect(verdict.sentence == "product_sync: a dry run found 50 missing, 3 stale, 2 orphaned.")
+    }
+
+    @Test func orphansThatAreLeftAreDrift() {
+        let left = Fixture.record(
+            .succeeded,
+            counts: ["missingProducts": 0, "orphanedProducts": 1_234, "deletedProducts": 1]
+        )
+        let verdict = OverviewVerdict(Self.facts { $0.compared = left })
+        #expect(verdict.sentence == "product_sync: the last run left 1,233 orphaned.")
+    }
+
+    @Test func theWorstIsSaidFirstAndNothingIsLeftOut() {
+        var facts = Self.facts {
+            $0.ended = Fixture.record(
+                .failed,
+                error: RunError(TallyError(.targetUnreachable, during: "s", "it is gone"))
+            )
+            $0.compared = Fixture.record(.partial)
+            $0.openDeadLetters = 1
+        }
+        facts.probes.append(("migrations", false, .failed("2 are missing")))
+        facts.scheduler = SchedulerStatus(enabled: false, isLeader: false, leader: nil, schedules: [])
+        let verdict = OverviewVerdict(facts)
+        #expect(verdict.level == .bad)
+        #expect(verdict.sentence == "migrations: 2 are missing.")
+        #expect(
+            verdict.further == [
+                "The last run of product_sync failed: it is gone.",
+                "product_sync: the last run left 50 missing, 3 stale, 2 orphaned.",
+                "product_sync: 1 record waits as a dead letter.",
+                "The scheduler is off: nothing runs by itself.",
+            ]
+        )
+    }
+
+    @Test func aProofOlderThanItsScheduleIsOverdue() async throws {
+        let status = try await FakeScheduler().status()
+        func verdict(after hours: Double) -> OverviewVerdict {
+            var facts = Self.facts {
+                $0.compared = Self.equal()
+                $0.proved = Self.equal()
+                $0.schedule = ScheduleStatus(
+                    definition: status.schedules[0].definition,
+                    nextFires: [Fixture.start.addingTimeInterval(3_600), Fixture.start.addingTimeInterval(5_400)],
+                    lastFire: Fixture.start
+                )
+            }
+            facts.scheduler = status
+            facts.now = Fixture.start.addingTimeInterval(hours * 3_600)
+            return OverviewVerdict(facts)
+        }
+        #expect(verdict(after: 1).level == .ok)
+        let late = verdict(after: 2.2)
+        #expect(late.level == .warning)
+        #expect(late.sentence == "product_sync: the last proof is older than its schedule.")
+    }
+
+    @Test func theOverviewSaysWhoAsksAndWhatRuns() async throws {
+        let daemon = Daemon()
+        daemon.runs.willEnd(with: Fixture.record(.succeeded))
+        let answer = try await daemon.send(.get, "/api/etl/overview")
+        #expect(answer.status == 200)
+        #expect(answer.body["caller"] == ["name": "loopback", "scopes": ["etl:admin", "etl:read", "etl:write"]])
+        let job = try #require(answer.body["jobs"]?.array?.first)
+        #expect(job["job"] == "product_sync")
+        #expect(job["drift"] == ["missing": 50, "stale": 3, "orphaned": 2], "nothing says that it was repaired")
+        #expect(job["openDeadLetters"] == 3)
+        #expect(job["nextFire"] == "2026-01-15T10:30:00.000Z")
+        #expect(answer.body["databases"]?.array?.count == 3)
+    }
+
+    @Test func aLedgerThatDoesNotAnswerIsSaidNotThrown() async throws {
+        var daemon = Daemon()
+        daemon.probe("postgresql", answers: .failed("connection refused"))
+        let facts = await OverviewAnswer.gather(
+            {
+                var ports = daemon.ports()
+                ports.scheduler = DeadScheduler()
+                return ports
+            }()
+        )
+        let verdict = OverviewVerdict(facts)
+        #expect(verdict.level == .bad)
+        #expect(verdict.sentence == "postgresql does not answer: connection refused.")
+        let rest = ["The ledger cannot be read: it is gone.", "product_sync: 3 records wait as dead letters."]
+        #expect(verdict.further == rest)
+    }
+
+    private struct DeadScheduler: SchedulerPort {
+        let gone = TallyError(.targetUnreachable, during: "test", "it is gone")
+        func status() async throws -> SchedulerStatus { throw gone }
+        func start(by: String) async throws { throw gone }
+        func stop(by: String) async throws { throw gone }
+        func pause(_ job: JobName, by: String) async throws { throw gone }
+        func resume(_ job: JobName, by: String) async throws { throw gone }
+        func options(of job: JobName) async throws -> RunOptions { throw gone }
+    }
+
+    @Test func aTimelineIsBoundedAndKnowsItsJobs() async throws {
+        let daemon = Daemon()
+        daemon.runs.willEnd(with: Fixture.record(.partial))
+        let answer = try await daemon.send(.get, "/api/etl/timeline?hours=168&job=product_sync")
+        #expect(answer.status == 200)
+        #expect(answer.body["stretchSeconds"] == 2_100)
+        let span = try #require(answer.body["spans"]?.array?.first)
+        #expect(span["states"] == ["partial": 1])
+        #expect(span["drift"] == ["missing": 50, "stale": 3, "orphaned": 2])
+        for bad in ["hours=0", "hours=745", "hours=x", "job=nothing", "day=1"] {
+            #expect(try await daemon.send(.get, "/api/etl/timeline?\(bad)").status == 400, "\(bad)")
+        }
+    }
+}
+
+@Suite struct SharedAnswerTests {
+    @Test func manyAsksCostOne() async throws {
+        let shared = SharedAnswer<Int>(freshFor: .seconds(3_600))
+        let made = Mutex(0)
+        for _ in 0..<50 {
+            let value = try await shared.value(1) {
+                made.withLock { $0 += 1 }
+                return "made"
+            }
+            #expect(value == "made")
+        }
+        #expect(made.withLock { $0 } == 1)
+        let other = try await shared.value(2) { "other" }
+        #expect(other == "other", "each key has its own")
+    }
+
+    @Test func whatIsOldIsMadeAgainAndAFailureIsNotKept() async throws {
+        let shared = SharedAnswer<Int>(freshFor: .zero)
+        #expect(try await shared.value(1) { "first" } == "first")
+        #expect(try await shared.value(1) { "second" } == "second")
+        await #expect(throws: CancellationError.self) { _ = try await shared.value(1) { throw CancellationError() } }
+        #expect(try await shared.value(1) { "third" } == "third")
+    }
+
+    @Test func keysAreBounded() async throws {
+        let shared = SharedAnswer<Int>(freshFor: .seconds(3_600))
+        for key in 0..<1_000 { _ = try await shared.value(key) { .int(key) } }
+        #expect(shared.count <= SharedAnswer<Int>.keysMax)
+    }
+}

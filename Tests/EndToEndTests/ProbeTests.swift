@@ -1,0 +1,115 @@
+import Foundation
+import Runtime
+import TestKit
+import Testing
+
+/// Every cause of not-ready, brought about for real; `/live` answers 200 through all of them.
+@Suite struct ProbeTests {
+    /// Asks until readiness is what it should be: a probe may see the old state once.
+    private func expectReady(_ isReady: Bool, _ daemon: RunningDaemon, because reason: String = "") async throws {
+        var last = ""
+        for _ in 0..<40 {
+            #expect(try await daemon.send("GET", "/live").status == 200)
+            let answer = try await daemon.send("GET", "/ready")
+            last = answer.text
+            let reasons = answer.json["reasons"]?.array?.compactMap(\.string) ?? []
+            if answer.status == (isReady ? 200 : 503), isReady || reasons.contains(where: { $0.hasPrefix(reason) }) {
+                let health = try await daemon.send("GET", "/api/etl/health")
+                #expect(health.status == (isReady ? 200 : 503))
+                return
+            }
+        }
+        Issue.record("never \(isReady ? "ready" : "not ready because of \(reason)"): \(last)")
+    }
+
+    @Test func theSourceIsDown() async throws {
+        let shop = try Shop(products: 3)
+        let daemon = try await RunningDaemon(shop.settings())
+        try await expectReady(true, daemon)
+        shop.source.stop()
+        try await expectReady(false, daemon, because: "productMongodb: source-unreachable")
+        try shop.source.restart()
+        try await expectReady(true, daemon)
+        try await daemon.stop()
+    }
+
+    @Test func theCartIsDown() async throws {
+        let shop = try Shop(products: 3)
+        let proxy = try TCPProxy(to: try #require(URL(string: shop.cart)?.port))
+        let state = try TestPostgres.shared().freshDatabase()
+        let cart = shop.cart.replacing(#/@[^/]*//#, with: "@127.0.0.1:\(proxy.port)/")
+        let settings = shop.settings(["CART_DB_URL": cart, "STATE_DATABASE_URL": state])
+        #expect(try TallymanBinary.run(["migrate", "up"], settings).exit == .code(0))
+        let daemon = try await RunningDaemon(settings)
+        try await expectReady(true, daemon)
+        proxy.refuse(true)
+        proxy.cut()
+        try await expectReady(false, daemon, because: "postgresql: target-unreachable")
+        #expect(try await daemon.send("GET", "/health").json["connections"]?["productMongodb"] == true)
+        proxy.refuse(false)
+        try await expectReady(true, daemon)
+        // Silent is as bad as gone.
+        proxy.stall(true)
+        try await expectReady(false, daemon, because: "postgresql: ")
+        proxy.stall(false)
+        try await expectReady(true, daemon)
+        try await daemon.stop()
+    }
+
+    @Test func migrationsAreMissing() async throws {
+        let shop = try Shop(products: 3, migrated: false)
+        let daemon = try await RunningDaemon(shop.settings())
+        try await expectReady(false, daemon, because: "migrations: migrations-missing")
+        #expect(try TallymanBinary.run(["migrate", "up"], shop.settings()).exit == .code(0))
+        try await expectReady(true, daemon)
+        try await daemon.stop()
+    }
+
+    @Test func theLeaseStoreIsLost() async throws {
+        let shop = try Shop(products: 3)
+        let state = try TestPostgres.shared().freshDatabase()
+        let proxy = try TCPProxy(to: try #require(URL(string: state)?.port))
+        let url = state.replacing(#/@[^/]*//#, with: "@127.0.0.1:\(proxy.port)/")
+        let settings = shop.settings(["STATE_DATABASE_URL": url])
+        #expect(try TallymanBinary.run(["migrate", "up"], settings).exit == .code(0))
+        let daemon = try await RunningDaemon(settings)
+        try await expectReady(true, daemon)
+        let postgres = try TestPostgres.shared()
+        try postgres.psql(state, "ALTER TABLE etl.leases RENAME TO leases_away")
+        try await expectReady(false, daemon, because: "leases: migrations-missing")
+        try postgres.psql(state, "ALTER TABLE etl.leases_away RENAME TO leases")
+        try await expectReady(true, daemon)
+        proxy.refuse(true)
+        proxy.cut()
+        try await expectReady(false, daemon, because: "leases: target-unreachable")
+        proxy.refuse(false)
+        try await expectReady(true, daemon)
+        try await daemon.stop()
+    }
+
+    /// While a run is let to its end, the daemon is alive and not ready.
+    @Test func theDaemonIsDraining() async throws {
+        let shop = try Shop(products: 3)
+        let daemon = try await RunningDaemon(shop.settings())
+        try await expectReady(true, daemon)
+        let gate = StandInGate()
+        shop.source.script(StandInFault(.hold(gate), on: ["find"]))
+        // A connection that is open stays served; the listener is the first to go.
+        let probe = try RawClient(port: daemon.port)
+        let sync = try RawClient(port: daemon.port)
+        let token = try await RunningDaemon.token()
+        sync.send(
+            "POST /api/etl/sync HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
+                + "Authorization: Bearer \(token)\r\n\r\n"
+        )
+        try await gate.waitForArrival()
+        daemon.process.signal(SIGTERM)
+        probe.send("GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        try await probe.wait(for: "HTTP/1.1 200 OK")
+        let late = try RawClient(port: daemon.port)
+        late.send("GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        try await late.wait(for: "draining: the daemon is stopping")
+        gate.open()
+        #expect(try await daemon.process.wait(within: .seconds(60)) == .code(0))
+    }
+}

@@ -1,0 +1,32 @@
+# What benchmarks share: the release build, the daemon on a free port, CPU time and memory of a process. Sourced.
+# shellcheck shell=bash
+
+# BENCH_BUILD names another build folder, for a machine that keeps one.
+BENCH_BUILD=${BENCH_BUILD:-$ROOT/.build}
+
+# build_release PRODUCT: builds it optimised and prints its path.
+build_release() {
+    swift build -c release --scratch-path "$BENCH_BUILD" --product "$1" >&2 || fail "$1 does not build"
+    printf '%s/%s\n' "$(swift build -c release --scratch-path "$BENCH_BUILD" --show-bin-path)" "$1"
+}
+
+# install_tools PACKAGE...: Debian packages that only benchmarks need.
+install_tools() {
+    local package missing=()
+    for package in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    say "installing for the benchmark: ${missing[*]}"
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$STATE/apt.log" 2>&1 ||
+        fail "apt-get install ${missing[*]} failed; run apt-get update first (log: $STATE/apt.log)"
+}
+
+# cpu_ticks PID: user and system time of a process and its children that still run, in clock ticks.
+cpu_ticks() {
+    local pid total=0
+    for pid in "$1" $(pgrep -P "$1" || true); do
+        total=$((total + $(awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$pid/stat" 2>/dev/null || echo 0)))
+    done
+    printf '%s\n' "$total"
+}
