@@ -109,6 +109,12 @@ let package = Package(
             swiftSettings: safe
         ),
         .target(
+            name: "Marketplaces",
+            dependencies: ["Engine", "HTTPClient", "Postgres", "Runtime", "Telemetry", log, metrics, crypto],
+            resources: [.embedInCode("Migrations")],
+            swiftSettings: safe
+        ),
+        .target(
             name: "API",
             dependencies: [
                 "Engine", "StreamCompression", "HTTPServer", "HTTPWire", "Runtime", "Telemetry", log, metrics, httpTypes, jwt, crypto,
@@ -120,8 +126,8 @@ let package = Package(
             name: "Tallyman",
             dependencies: [
                 "API", "Alerts", "Analytics", "ConfigFile", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire",
-                "Mongo", "Postgres", "ProductSync", "Retail", "RetailMock", "Runtime", "TableExport", "Telemetry", log,
-                metrics, lifecycle, jwt, yams,
+                "Marketplaces", "Mongo", "Postgres", "ProductSync", "Retail", "RetailMock", "Runtime", "TableExport",
+                "Telemetry", log, metrics, lifecycle, jwt, yams, httpTypes,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -150,6 +156,11 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", "Runtime", log, metrics]),
         tests("EngineTests", ["Engine", "Cron", "Postgres", "Runtime", "Telemetry", log]),
         tests("ProductSyncTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime"]),
+        tests(
+            "MarketplacesTests",
+            ["Marketplaces", "Engine", "HTTPClient", "Postgres", "Runtime", log, crypto],
+            resources: [.copy("Fixtures")]
+        ),
         tests(
             "APITests",
             [

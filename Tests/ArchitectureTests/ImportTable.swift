@@ -15,8 +15,9 @@ struct ImportTable {
         Row(
             module: "Tallyman",
             mayImport: [
-                "API", "Alerts", "ProductSync", "Retail", "RetailMock", "TableExport", "Analytics", "ConfigFile", "Engine",
-                "HTTPClient", "HTTPServer", "HTTPWire", "Cron", "Postgres", "Mongo", "Telemetry", "Runtime",
+                "API", "Alerts", "ProductSync", "Marketplaces", "TableExport", "Retail", "RetailMock", "Analytics",
+                "ConfigFile", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Cron", "Postgres", "Mongo", "Telemetry",
+                "Runtime",
             ]
         ),
         Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "StreamCompression", "Telemetry", "Runtime"]),
@@ -29,6 +30,7 @@ struct ImportTable {
         Row(module: "RetailMock", mayImport: ["HTTPServer", "Runtime"]),
         Row(module: "TableExport", mayImport: ["ConfigFile", "Engine", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "Analytics", mayImport: ["Engine", "Postgres", "Telemetry", "Runtime"]),
+        Row(module: "Marketplaces", mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "Engine", mayImport: ["Cron", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "ConfigFile", mayImport: ["Runtime"]),
         Row(module: "HTTPClient", mayImport: ["Runtime"]),

@@ -87,6 +87,8 @@ package struct APIPorts: Sendable {
     package var isDraining: @Sendable () -> Bool
     /// Reads the configuration folder again, all or nothing; what changed, in words.
     package var reload: @Sendable () async throws -> [String]
+    /// Takes a webhook of Shopify; nil where no shop's client secret is configured.
+    package var shopifyHook: (@Sendable (HookDelivery) async throws -> HookOutcome)?
     /// Whoever can show a record of a job on both sides; at most one a job.
     package var differences: [DifferenceReader]
 
@@ -102,8 +104,10 @@ package struct APIPorts: Sendable {
         metricsText: @escaping @Sendable () -> String,
         isDraining: @escaping @Sendable () -> Bool,
         reload: @escaping @Sendable () async throws -> [String] = { [] },
+        shopifyHook: (@Sendable (HookDelivery) async throws -> HookOutcome)? = nil,
         differences: [DifferenceReader] = []
     ) {
+        self.shopifyHook = shopifyHook
         self.runs = runs
         self.scheduler = scheduler
         self.deadLetters = deadLetters

@@ -12,6 +12,8 @@ package struct APIRoute: Sendable {
     package let changes: Bool
     /// May take as long as a run does.
     package let isLong: Bool
+    /// Bytes of a body beyond which it is refused before it is read.
+    package let bodyMax: Int
     /// Waits for nobody: answered without a limit beside it.
     package let isImmediate: Bool
     /// The media type of a successful answer; one that `Accept` does not admit is refused with 406.
@@ -24,6 +26,7 @@ package struct APIRoute: Sendable {
         _ access: AccessLevel,
         changes: Bool? = nil,
         isLong: Bool = false,
+        bodyMax: Int = APIRoutes.bodyBytesMax,
         isImmediate: Bool = false,
         produces: String = "application/json",
         _ handler: @escaping Handler
@@ -33,6 +36,7 @@ package struct APIRoute: Sendable {
         self.access = access
         self.changes = changes ?? (method != .get)
         self.isLong = isLong
+        self.bodyMax = bodyMax
         self.isImmediate = isImmediate
         self.produces = produces
         self.handler = handler

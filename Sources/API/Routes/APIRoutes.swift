@@ -14,23 +14,26 @@ package enum APIRoutes {
         return ProbeRoutes(ports: ports).routes + RunRoutes(ports: ports, starter: starter).routes
             + OperationRoutes(ports: ports).routes + ScheduleRoutes(ports: ports, starter: starter).routes
             + WatermarkRoutes(ports: ports).routes + EventRoutes(ports: ports).routes + OpenAPIRoute.routes
+            + HookRoutes(ports: ports).routes
             + OverviewRoutes(ports: ports).routes + RunDetailRoutes(ports: ports).routes + ConsolePage.routes
             + DocumentationRoutes(ports: ports).routes
     }
 
     /// A router that answers all routes; unknown paths and wrong methods are answered as problems too.
-    package static func router(_ ports: APIPorts, gate: Gate, logger: Logger) -> Router {
+    ///
+    /// `only`: paths that are answered, nil for all.
+    package static func router(_ ports: APIPorts, gate: Gate, logger: Logger, only: Set<String>? = nil) -> Router {
         var router = Router()
         router.errorResponse = { ServerResponse.refusal($0, requestID: nil) }
         let edge = Edge(gate: gate, logger: logger)
         router.middleware = [
             { request, route, next in try await edge.answer(request, route: route, next: next) }
         ]
-        for route in all(ports) {
+        for route in all(ports) where only?.contains(route.path) ?? true {
             let options = RouteOptions(
                 longRunning: route.isLong,
                 isImmediate: route.isImmediate,
-                bodyMax: bodyBytesMax,
+                bodyMax: route.bodyMax,
                 produces: route.produces
             )
             router.on(route.method, route.path, options: options) { request, parameters in

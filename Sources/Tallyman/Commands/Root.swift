@@ -15,8 +15,8 @@ struct Root: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self, SyncCommand.self, ValidateCommand.self, StatusCommand.self, TopCommand.self,
             RunsCommand.self, JobsCommand.self, RunCommand.self, DeadLettersCommand.self, WatermarksCommand.self,
-            MigrateCommand.self, DoctorCommand.self, TokenCommand.self, CronCommand.self, MockAPICommand.self,
-            DocsCommand.self, ForgetCommand.self,
+            MigrateCommand.self, DoctorCommand.self, TokenCommand.self, CronCommand.self, ImportCommand.self,
+            MockAPICommand.self, DocsCommand.self, ForgetCommand.self,
         ]
     )
 

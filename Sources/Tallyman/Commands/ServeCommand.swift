@@ -43,8 +43,15 @@ struct ServeCommand: TallyCommand {
         )
         graph.scrape.start()
         // Shut down from the last to the first: ready turns 503, no new fires, runs end, then HTTP closes.
-        let services: [any Service] = [
-            server, graph.eventService, graph.gaugeService, graph.notifierService, graph.runnerService,
+        var services: [any Service] = [server]
+        if let port = settings.metricsPort {
+            var own = settings.http
+            own.port = port
+            let scraped = APIRoutes.router(ports, gate: gate, logger: Logger(label: "http"), only: ["/metrics"])
+            services.append(Server(configuration: own, router: scraped, logger: Logger(label: "metrics")))
+        }
+        services += [
+            graph.eventService, graph.gaugeService, graph.notifierService, graph.runnerService,
             graph.schedulerService, ReloadOnHangup(graph: graph), graph.startChecks, draining,
         ]
         var configuration = ServiceGroupConfiguration(

@@ -46,6 +46,8 @@ struct Feature: Sendable {
     let difference: DifferenceReader?
     /// Pools of MongoDB clients by the name their gauges carry.
     let mongoPools: [(name: String, pool: MongoPool)]
+    /// Takes webhooks of Shopify; nil where the feature has none.
+    let shopifyHook: (@Sendable (HookDelivery) async throws -> HookOutcome)?
     /// Ends every session that is not one of `databases`.
     let close: @Sendable () async -> Void
 
@@ -63,8 +65,10 @@ struct Feature: Sendable {
         stats: (@Sendable () async throws -> JSONValue)? = nil,
         difference: DifferenceReader? = nil,
         mongoPools: [(name: String, pool: MongoPool)] = [],
+        shopifyHook: (@Sendable (HookDelivery) async throws -> HookOutcome)? = nil,
         close: @escaping @Sendable () async -> Void = {}
     ) {
+        self.shopifyHook = shopifyHook
         self.name = name
         self.jobs = jobs
         self.schedules = schedules

@@ -1,7 +1,8 @@
 /// Every feature there is, in the order people read about them; a new one is added here and nowhere else.
 enum FeatureList {
     static let all: [any FeatureSettings.Type] = [
-        ProductSyncFeature.self, RetailFeature.self, TableExportFeature.self, AnalyticsFeature.self,
+        ProductSyncFeature.self, MarketplaceFeature.self, TableExportFeature.self, RetailFeature.self,
+        AnalyticsFeature.self,
     ]
 
     /// The features whose settings are there.

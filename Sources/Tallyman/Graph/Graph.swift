@@ -27,7 +27,8 @@ final class Graph: Sendable {
     let events = EventHub()
     let startedAt = Date()
 
-    init(_ settings: Settings) throws {
+    /// `adding`: jobs of one command only.
+    init(_ settings: Settings, adding: (DatabasePools) throws -> [any Job] = { _ in [] }) throws {
         self.settings = settings
         logger = Logger(label: "tallyman")
         let databases = DatabasePools()
@@ -43,7 +44,7 @@ final class Graph: Sendable {
         self.deadLetters = deadLetters
         let notifier = Notifier.of(settings.alerts, features: features, state: state)
         self.notifier = notifier
-        var jobs: [any Job] = features.flatMap(\.jobs) + [health]
+        var jobs: [any Job] = features.flatMap(\.jobs) + [health] + (try adding(databases))
         if notifier.isOn {
             jobs.append(
                 DigestJob(state: state, notifier: notifier, jobs: jobs.map(\.name)) {
@@ -141,6 +142,7 @@ final class Graph: Sendable {
             metricsText: { scrape.page() },
             isDraining: { draining?.isSet ?? false },
             reload: { [self] in try reload() },
+            shopifyHook: features.lazy.compactMap(\.shopifyHook).first,
             differences: features.compactMap(\.difference)
         )
     }

@@ -32,6 +32,8 @@ struct Settings: Sendable {
     let state: PGSettings
     let access: AccessSettings
     let http: HTTPServerConfiguration
+    /// A port that answers `/metrics` only.
+    let metricsPort: Int?
     let schedule: Schedule
     /// Where `jobs.yaml` and other files of operators are.
     let configFolder: String
@@ -56,6 +58,7 @@ extension Settings {
         let host = readHost(&reader, hasKey: access.map { !$0.keys.isEmpty } ?? false)
         let port = reader.int(.port, in: 0...65_535, default: 4000)
         let http = readHTTP(&reader, host: host, port: port)
+        let metricsPort = reader.has(.metricsPort) ? reader.int(.metricsPort, in: 1...65_535, default: 9_464) : nil
         let schedule = readSchedule(&reader)
         let folder = readConfigFolder(&reader)
         let runs = readRuns(&reader)
@@ -72,6 +75,7 @@ extension Settings {
             state: state,
             access: access,
             http: http,
+            metricsPort: metricsPort,
             schedule: schedule,
             configFolder: folder,
             runs: runs,

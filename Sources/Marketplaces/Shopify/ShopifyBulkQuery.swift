@@ -1,0 +1,30 @@
+package import Foundation
+
+/// What a bulk operation reads: everything, children below their parents.
+///
+/// Refund lines are no part of it: a bulk query may hold no connection within a list. Orders with refunds are asked
+/// for by id afterwards.
+package enum ShopifyBulkQuery: String, Sendable, CaseIterable {
+    case products, orders, fees
+
+    /// The query as it is sent, up to `until`; a test validates it against Shopify's schema.
+    package func document(until: Date) -> String {
+        let filter = "updated_at:<='\(WireTime.text(until))'"
+        switch self {
+        case .products:
+            return """
+                { products(query: "\(filter)") { edges { node { \(ShopifyQuery.product)
+                  variants { edges { node { \(ShopifyQuery.variant) } } } } } } }
+                """
+        case .orders:
+            return """
+                { orders(query: "\(filter)") { edges { node { \(ShopifyQuery.order) refunds { id }
+                  lineItems { edges { node { \(ShopifyQuery.line) } } } } } } }
+                """
+        case .fees:
+            return """
+                { orders(query: "\(filter)") { edges { node { \(ShopifyQuery.orderFees) } } } }
+                """
+        }
+    }
+}
