@@ -16,11 +16,14 @@ struct ImportTable {
             module: "Tallyman",
             mayImport: [
                 "API", "Alerts", "ProductSync", "Marketplaces", "TableExport", "Retail", "RetailMock", "Analytics",
-                "ConfigFile", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Cron", "Postgres", "Mongo", "Telemetry",
-                "Runtime",
+                "ConfigFile", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Cron", "Postgres", "Mongo",
+                "Telemetry", "Runtime",
             ]
         ),
-        Row(module: "API", mayImport: ["Engine", "HTTPServer", "HTTPWire", "StreamCompression", "Telemetry", "Runtime"]),
+        Row(
+            module: "API",
+            mayImport: ["Engine", "HTTPServer", "HTTPWire", "StreamCompression", "Telemetry", "Runtime"]
+        ),
         Row(module: "Alerts", mayImport: ["Engine", "HTTPClient", "Postgres", "Telemetry", "Runtime"]),
         Row(module: "ProductSync", mayImport: ["ConfigFile", "Engine", "Postgres", "Mongo", "Telemetry", "Runtime"]),
         Row(

@@ -52,6 +52,7 @@ struct MarketplaceFeature: FeatureSettings {
             name: Self.featureName,
             jobs: jobs(pool, vault, shared),
             schedules: schedules,
+            cronVariables: [Self.shopify: .shopifyCronSchedule, Self.amazon: .amazonCronSchedule],
             databases: [
                 FeatureDatabase(role: "marketplace", pool: pool, migrations: try MarketplaceMigrations.migrations())
             ],

@@ -45,6 +45,7 @@ struct RetailFeature: FeatureSettings {
             name: Self.featureName,
             jobs: [job],
             schedules: [ScheduleDefinition(job: Self.job, expression: schedule, timeZone: shared.schedule.zone)],
+            cronVariables: [Self.job: .retailCronSchedule],
             databases: [
                 FeatureDatabase(role: "warehouse", pool: pool, migrations: try RetailMigrations.migrations())
             ],
