@@ -74,6 +74,10 @@ import Testing
         try await client.ask("GET", "/api/etl/validate")
         try await client.ask("GET", "/api/etl/runs?limit=1&job=product_sync")
         try await client.ask("GET", "/api/etl/runs/\(run)")
+        try await client.ask("GET", "/api/etl/runs/\(run)/log")
+        try await client.ask("POST", "/api/etl/runs/\(run)/difference", "{\"key\": \"nothing\"}")
+        for path in ["overview", "timeline?hours=1"] { try await client.ask("GET", "/api/etl/\(path)") }
+        for path in ["", "console.css", "console.js", "console.svg"] { try await client.ask("GET", "/\(path)") }
         try await client.ask("GET", "/api/etl/runs/none", expect: 404)
         try await client.ask("POST", "/api/etl/runs/\(run)/cancel", expect: 409)
         try await client.ask("POST", "/api/etl/jobs/health_check/run", "{}")
