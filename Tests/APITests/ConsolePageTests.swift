@@ -80,7 +80,11 @@ import Testing
 
     @Test func valuesAreShownToAdminsForAKeyInTheBody() async throws {
         var daemon = Self.daemon
-        daemon.differences = [DifferenceReader(job: "product_sync") { ["key": .string($0), "verdict": "equal", "reason": .null, "columns": []] }]
+        daemon.differences = [
+            DifferenceReader(job: "product_sync") {
+                ["key": .string($0), "verdict": "equal", "reason": .null, "columns": []]
+            }
+        ]
         let path = "/api/etl/runs/\(Fixture.id)/difference"
         let shown = try await daemon.postJSON(path, #"{"key": "<b>"}"#)
         #expect(shown.status == 200)

@@ -90,7 +90,8 @@ import Testing
             metricsText: { "" },
             isDraining: { false }
         )
-        for route in APIRoutes.all(ports) where route.method != .get {
+        // Vendors' hooks bring a signature over the body instead of a token; HookRouteTests look at those.
+        for route in APIRoutes.all(ports) where route.method != .get && !route.path.hasPrefix("/hooks/") {
             #expect(route.changes, "\(route.path)")
             #expect(route.access.scope == .write || route.access.scope == .admin, "\(route.path)")
         }

@@ -81,7 +81,7 @@ import Testing
         }
         for moment in moments {
             try clock.set(to: moment)
-            try await Self.passTheMinute(daemon)
+            try await Self.passTheMinute(after: moment, daemon)
         }
         try await Eventually.holds("all fires are settled") {
             try replicas.psql("SELECT count(*) FROM etl.fires WHERE outcome = 'due'") == "0"
@@ -95,14 +95,20 @@ import Testing
         replicas.source.stop()
     }
 
-    /// Returns when the daemon's own clock stands a few seconds behind a full minute, so that what was due has fired.
-    private static func passTheMinute(_ daemon: Daemon) async throws {
-        func second() async throws -> Int? {
+    /// Returns when the daemon's own clock has passed the full minute after `moment` (six seconds later) by three, so
+    /// that what was due has fired.
+    private static func passTheMinute(after moment: Date, _ daemon: Daemon) async throws {
+        let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+        func clock() async throws -> Date? {
             let text = try await daemon.send("GET", "/api/etl/status").text
             guard let key = text.range(of: "\"timestamp\":\"", options: .backwards) else { return nil }
-            return Int(text[key.upperBound...].dropFirst(17).prefix(2))
+            return try style.parse(String(text[key.upperBound...].prefix { $0 != "\"" }))
         }
-        try await Eventually.holds("the new clock is seen") { try await second() ?? 0 >= 50 }
-        try await Eventually.holds("the minute is over") { (3..<30).contains(try await second() ?? 59) }
+        try await Eventually.holds("the new clock is seen") {
+            abs(try await clock()?.timeIntervalSince(moment) ?? .infinity) < 300
+        }
+        try await Eventually.holds("the minute is over") {
+            try await clock()?.timeIntervalSince(moment) ?? 0 >= 9
+        }
     }
 }

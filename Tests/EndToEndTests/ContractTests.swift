@@ -87,7 +87,9 @@ import Testing
         try await askSchedules(client)
         try await askWatermarks(client)
         try await cancelOne(client, shop)
-        let missing = Set(client.contract.operations).subtracting(client.succeeded)
+        // These need settings of other features, whose own tests see them succeed.
+        let elsewhere = client.contract.operations.filter { ["/docs/{name}", "/hooks/shopify"].contains($0.path) }
+        let missing = Set(client.contract.operations).subtracting(client.succeeded).subtracting(elsewhere)
         #expect(missing == [], "never seen to succeed")
         try await daemon.stop()
     }
@@ -179,6 +181,11 @@ import Testing
                     body: answer.body
                 )
                 #expect(contract.problems(operation.method, path, seen) == [])
+                if operation.path.hasPrefix("/hooks/") {
+                    // No token opens it, only a signature.
+                    #expect(answer.status == 401, "\(operation)")
+                    continue
+                }
                 #expect(answer.status == (scope == nil ? 200 : refusal), "\(operation)")
                 if answer.status == 401 { #expect(answer.fields["www-authenticate"]?.hasPrefix("Bearer") == true) }
             }

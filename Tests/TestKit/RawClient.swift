@@ -113,9 +113,11 @@ package final class RawClient: Sendable {
     /// Closes; what was not read yet makes the kernel send a reset.
     package func close() {
         isOpen.change { isOpen in
-            // The reading thread is woken by the shutdown; closing under it alone would not wake it.
             if isOpen {
+                // The reading thread is woken by the shutdown, and must be gone before the descriptor is: its number
+                // is given to the next connection, whose bytes it would take.
                 shutdown(descriptor, Int32(SHUT_RDWR))
+                if reads { _ = heard.waitBlocking { $0.isEnded } }
                 Glibc.close(descriptor)
             }
             isOpen = false

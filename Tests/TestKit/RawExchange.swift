@@ -72,6 +72,10 @@ extension RawClient {
         let client = try RawClient(port: port)
         client.send(Array("\(method) \(path) HTTP/1.1\r\n\(head)\r\n".utf8) + (body ?? []))
         _ = try await client.waitForEnd()
-        return try RawAnswer(client.heard.value.bytes, isHead: method == "HEAD")
+        do {
+            return try RawAnswer(client.heard.value.bytes, isHead: method == "HEAD")
+        } catch let missing as TestServiceMissing {
+            throw TestServiceMissing("\(method) \(path): \(missing)")
+        }
     }
 }

@@ -44,7 +44,7 @@ struct OverviewRoutes: Sendable {
         let hours = try request.queryInt("hours", in: Self.hoursRange, default: 24)
         let job = request.queryValue("job")
         if let job, !ports.runs.jobs.contains(where: { $0.name.rawValue == job }) {
-            throw Problem.query("job", "There is no such job.")
+            throw Problem.jobUnknown(ports.runs.jobs.map(\.name.rawValue))
         }
         return .json(
             try await timeline.value(Window(hours: hours, job: job)) {

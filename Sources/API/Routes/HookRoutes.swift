@@ -17,21 +17,23 @@ struct HookRoutes: Sendable {
     }
 
     private func shopify(_ request: APIRequest) async throws -> ServerResponse {
-        guard let receive = ports.shopifyHook else { throw Problem.featureOff("The Shopify webhook") }
+        // Without a shop nobody's signature is known, so whoever calls is told the same as with a wrong one.
+        guard let receive = ports.shopifyHook else { throw Self.unsigned }
         var headers: [String: String] = [:]
         for field in request.request.headers { headers[field.name.canonicalName] = field.value }
         switch try await receive(HookDelivery(headers: headers, body: request.request.body)) {
         case .kept: return .json(["success": true, "message": "Kept; the next pull reads it again"])
         case .duplicate: return .json(["success": true, "message": "Delivered before"])
-        case .unsigned:
-            throw Problem(
-                .tokenInvalid,
-                status: 401,
-                "Not signed",
-                detail: "The signature is not that of a configured shop."
-            )
+        case .unsigned: throw Self.unsigned
         case .refused(let reason):
             throw Problem(.badRequest, status: 400, "The webhook is not usable", detail: reason)
         }
     }
+
+    private static let unsigned = Problem(
+        .tokenInvalid,
+        status: 401,
+        "Not signed",
+        detail: "The signature is not that of a configured shop."
+    )
 }

@@ -22,7 +22,7 @@ struct Root: AsyncParsableCommand {
 
     static func main() async {
         ProcessSetup.ignoreBrokenPipes()
-        let arguments = Array(CommandLine.arguments.dropFirst())
+        let arguments = ProcessSetup.arguments
         do {
             var command = try parseAsRoot(arguments)
             if var asynchronous = command as? any AsyncParsableCommand {

@@ -52,6 +52,18 @@ enum ProcessSetup {
         signal(SIGPIPE, SIG_IGN)
     }
 
+    /// What stands behind the program's name.
+    ///
+    /// Swift finds the arguments beside the environment and sees none when a preloaded library has moved that
+    /// (libfaketime does); the kernel still knows them.
+    static var arguments: [String] {
+        let known = CommandLine.arguments
+        if !known.isEmpty { return Array(known.dropFirst()) }
+        guard let bytes = FileManager.default.contents(atPath: "/proc/self/cmdline") else { return [] }
+        return bytes.split(separator: 0, omittingEmptySubsequences: false).dropFirst().dropLast()
+            .map { String(decoding: $0, as: UTF8.self) }
+    }
+
     static func startLogging(_ log: Settings.Log, level: Logger.Level) {
         LoggingSystem.bootstrap { label in
             switch log.format {
