@@ -131,7 +131,7 @@ package actor PGConnection {
         let call = PGCall(handle)
         defer { call.end() }
         // A request that is still on its way would stop the session's next statement instead.
-        guard call.cancelAndWait() else { return markBroken() }
+        guard call.cancelAndWait() else { return close() }
         while let result = PQgetResult(handle.pointer) {
             let status = PQresultStatus(result)
             PQclear(result)

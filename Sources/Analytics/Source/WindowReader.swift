@@ -71,7 +71,8 @@ struct WindowReader: Sendable {
                 token = made
             }
             buffer.append(row, width: width) { column, value in
-                measure.tokenColumns.contains(column) ? token ?? value : value
+                // No way leads an identifier past the tokens, not even a NULL in the first column of them.
+                measure.tokenColumns.contains(column) ? token ?? tokeniser.token(of: value, in: schema) : value
             }
         }
         for tuple in buffer.tuples { digest.add(tuple) }
