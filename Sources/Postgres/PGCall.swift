@@ -19,6 +19,17 @@ final class PGCall: Sendable {
         limit(seconds: 1)
     }
 
+    /// Asks the server like `cancel` and waits until it took the request; false when it did not within a second.
+    func cancelAndWait() -> Bool {
+        let taken = DispatchSemaphore(value: 0)
+        DispatchQueue.global().async { [handle] in
+            handle.cancel()
+            taken.signal()
+        }
+        limit(seconds: 1)
+        return taken.wait(timeout: .now() + 1) == .success
+    }
+
     /// The call loses its socket when it has not come back by then.
     func limit(seconds: Double) {
         DispatchQueue.global().asyncAfter(deadline: .now() + seconds) { [self] in

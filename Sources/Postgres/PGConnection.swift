@@ -21,6 +21,7 @@ package actor PGConnection {
     package nonisolated let backendPID: Int32
     package nonisolated let serverVersion: Int
     private let broken = Mutex(false)
+    var stream = PGStream.idle
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
     package nonisolated var isBroken: Bool { broken.withLock { $0 } }
@@ -125,10 +126,12 @@ package actor PGConnection {
         if PQtransactionStatus(handle.pointer) != PQTRANS_IDLE, (try? await rollback()) == nil { markBroken() }
     }
 
-    private func drain() {
+    /// Stops the running statement and reads what it still sends, until the session is idle or broken.
+    func drain() {
         let call = PGCall(handle)
-        call.cancel()
         defer { call.end() }
+        // A request that is still on its way would stop the session's next statement instead.
+        guard call.cancelAndWait() else { return close() }
         while let result = PQgetResult(handle.pointer) {
             let status = PQresultStatus(result)
             PQclear(result)
@@ -157,7 +160,7 @@ package actor PGConnection {
     func markBroken() { broken.withLock { $0 = true } }
 
     /// Runs blocking driver calls; cancelling the task asks the server to stop what it does.
-    private func cancellable<Result>(_ body: () throws -> Result) async throws -> Result {
+    func cancellable<Result>(_ body: () throws -> Result) async throws -> Result {
         try Task.checkCancellation()
         let call = PGCall(handle)
         do {

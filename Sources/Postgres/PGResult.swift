@@ -17,24 +17,33 @@ package struct PGResult: Sendable {
 
 extension PGResult {
     init(reading result: OpaquePointer) {
-        let width = PQnfields(result)
-        let columns = (0..<width).map { Column(name: String(cString: PQfname(result, $0)), oid: PQftype(result, $0)) }
-        rows = (0..<PQntuples(result)).map { row in
-            PGRow(
-                cells: (0..<width).map { column in
-                    guard PQgetisnull(result, row, column) == 0, let value = PQgetvalue(result, row, column) else {
-                        return PGCell(bytes: nil, column: columns[Int(column)])
-                    }
-                    let raw = UnsafeRawBufferPointer(start: value, count: Int(PQgetlength(result, row, column)))
-                    return PGCell(bytes: Array(raw), column: columns[Int(column)])
-                },
-                columns: columns
-            )
-        }
+        let columns = Self.columns(of: result)
+        rows = (0..<PQntuples(result)).map { PGRow(reading: result, row: $0, columns: columns) }
         commandTag = String(cString: PQcmdStatus(result))
         affectedRows = Int(String(cString: PQcmdTuples(result))) ?? 0
         self.columns = columns
     }
+
+    static func columns(of result: OpaquePointer) -> [Column] {
+        (0..<PQnfields(result)).map { Column(name: String(cString: PQfname(result, $0)), oid: PQftype(result, $0)) }
+    }
+}
+
+extension PGRow {
+    init(reading result: OpaquePointer, row: Int32, columns: [PGResult.Column]) {
+        cells = columns.indices.map { index in
+            let column = Int32(index)
+            guard PQgetisnull(result, row, column) == 0, let value = PQgetvalue(result, row, column) else {
+                return PGCell(bytes: nil, column: columns[index])
+            }
+            let raw = UnsafeRawBufferPointer(start: value, count: Int(PQgetlength(result, row, column)))
+            return PGCell(bytes: Array(raw), column: columns[index])
+        }
+        self.columns = columns
+    }
+
+    /// What the values take on the wire.
+    var byteCount: Int { cells.reduce(0) { $0 + ($1.bytes?.count ?? 0) } }
 }
 
 package struct PGRow: Sendable {

@@ -34,7 +34,6 @@ extension Measure {
             ],
             keyWidth: 2,
             isMonthly: true,
-            isLarge: true,
             texts: .init(v1: PackageResources.product_sales_v1_sql, v2: PackageResources.product_sales_v2_sql),
             v1: [.orders(), .items],
             v2: [.orders(), .items]

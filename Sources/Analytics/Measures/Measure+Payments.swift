@@ -50,7 +50,6 @@ extension Measure {
             keyWidth: 2,
             tokenColumns: [1],
             isMonthly: true,
-            isLarge: true,
             texts: .init(v1: PackageResources.fraud_signals_v1_sql, v2: PackageResources.fraud_signals_v2_sql),
             v1: [.payments("user_id")],
             v2: [.payments("user_token")]

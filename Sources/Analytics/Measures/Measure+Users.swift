@@ -25,7 +25,6 @@ extension Measure {
             ],
             tokenColumns: [0, 6],
             isSnapshot: true,
-            isLarge: true,
             texts: .init(
                 v1: PackageResources.user_activity_v1_sql,
                 v2: PackageResources.user_activity_v2_sql,

@@ -28,8 +28,6 @@ package struct Measure: Sendable {
     let isSnapshot: Bool
     /// Partitioned by month.
     let isMonthly: Bool
-    /// May have more rows than memory should hold.
-    let isLarge: Bool
     let texts: Texts
     private let v1Needs: [Need]
     private let v2Needs: [Need]
@@ -43,7 +41,6 @@ package struct Measure: Sendable {
         tokenColumns: [Int] = [],
         isSnapshot: Bool = false,
         isMonthly: Bool = false,
-        isLarge: Bool = false,
         texts: Texts,
         v1 v1Needs: [Need],
         v2 v2Needs: [Need]
@@ -56,7 +53,6 @@ package struct Measure: Sendable {
         self.tokenColumns = tokenColumns
         self.isSnapshot = isSnapshot
         self.isMonthly = isMonthly
-        self.isLarge = isLarge
         self.texts = texts
         self.v1Needs = v1Needs
         self.v2Needs = v2Needs

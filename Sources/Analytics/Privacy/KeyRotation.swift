@@ -89,12 +89,7 @@ package struct KeyRotation: Job {
             try await source.withTransaction(isolation: .repeatableRead, readOnly: true) { source in
                 for query in PersonQuery.all where query.isThere(catalog, schema) {
                     try await warehouse.copyInStart("COPY tallyman_pairs FROM STDIN (FORMAT binary)")
-                    _ = try await source.query("DECLARE tallyman_rows NO SCROLL CURSOR FOR \(query.sql(schema))")
-                    while true {
-                        let rows = try await source.query(
-                            "FETCH FORWARD \(WindowReader.fetchRows) FROM tallyman_rows"
-                        ).rows
-                        guard !rows.isEmpty else { break }
+                    try await source.stream(query.sql(schema)) { rows in
                         var buffer = RowBuffer()
                         for value in rows.compactMap({ $0[0].bytes }) {
                             buffer.append([
@@ -105,7 +100,6 @@ package struct KeyRotation: Job {
                         context.progress.add(read: rows.count)
                     }
                     _ = try await warehouse.copyInFinish()
-                    try await source.execute("CLOSE tallyman_rows")
                 }
             }
         }

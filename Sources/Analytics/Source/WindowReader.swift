@@ -4,9 +4,6 @@ import Runtime
 
 /// Reads a measure of one day from the source, identifiers turned into tokens on the way.
 struct WindowReader: Sendable {
-    /// Rows of a large result that are held at a time.
-    static let fetchRows = 4_000
-
     let settings: AnalyticsSettings
     let schema: SourceSchema
     let legacy: Bool
@@ -51,21 +48,11 @@ struct WindowReader: Sendable {
         let sql = measure.sql(schema, legacy: legacy)
         var digest = RowDigest()
         var buffer = RowBuffer()
-        guard measure.isLarge else {
-            // A plain statement may use parallel workers, a cursor may not.
-            let rows = try await source.query(sql, parameters.values).rows
-            take(rows, measure, into: &buffer, &digest)
-            if !buffer.isEmpty { try await sink(&buffer) }
-            return digest
-        }
-        _ = try await source.query("DECLARE tallyman_rows NO SCROLL CURSOR FOR \(sql)", parameters.values)
-        while true {
-            let rows = try await source.query("FETCH FORWARD \(Self.fetchRows) FROM tallyman_rows").rows
-            guard !rows.isEmpty else { break }
+        // Not through a cursor: PostgreSQL runs none with parallel workers, and plans it for its first rows.
+        try await source.stream(sql, parameters.values) { rows in
             take(rows, measure, into: &buffer, &digest)
             if !buffer.isEmpty { try await sink(&buffer) }
         }
-        try await source.execute("CLOSE tallyman_rows")
         return digest
     }
 
@@ -84,7 +71,8 @@ struct WindowReader: Sendable {
                 token = made
             }
             buffer.append(row, width: width) { column, value in
-                measure.tokenColumns.contains(column) ? token ?? value : value
+                // No way leads an identifier past the tokens, not even a NULL in the first column of them.
+                measure.tokenColumns.contains(column) ? token ?? tokeniser.token(of: value, in: schema) : value
             }
         }
         for tuple in buffer.tuples { digest.add(tuple) }

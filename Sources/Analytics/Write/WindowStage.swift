@@ -89,22 +89,16 @@ struct WindowStage: Sendable {
     private func stored(_ measure: Measure, _ day: CalendarDay) async throws -> RowDigest {
         let condition = measure.isSnapshot ? "" : " WHERE \(measure.dayColumn) = $1::text::date"
         let parameters: [PGValue] = measure.isSnapshot ? [] : [.text("\(day)")]
-        return try await warehouse.withTransaction(readOnly: true) { warehouse in
-            _ = try await warehouse.query(
-                "DECLARE tallyman_stored NO SCROLL CURSOR FOR SELECT \(measure.columnList) FROM \(measure.table)"
-                    + condition,
-                parameters
-            )
-            var digest = RowDigest()
-            while true {
-                let rows = try await warehouse.query("FETCH FORWARD \(WindowReader.fetchRows) FROM tallyman_stored")
-                    .rows
-                guard !rows.isEmpty else { return digest }
-                var buffer = RowBuffer()
-                for row in rows { buffer.append(row, width: measure.columns.count) { $1 } }
-                for tuple in buffer.tuples { digest.add(tuple) }
-                progress.touch()
-            }
+        var digest = RowDigest()
+        try await warehouse.stream(
+            "SELECT \(measure.columnList) FROM \(measure.table)" + condition,
+            parameters
+        ) { rows in
+            var buffer = RowBuffer()
+            for row in rows { buffer.append(row, width: measure.columns.count) { $1 } }
+            for tuple in buffer.tuples { digest.add(tuple) }
+            progress.touch()
         }
+        return digest
     }
 }
