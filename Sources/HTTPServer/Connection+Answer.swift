@@ -8,20 +8,25 @@ enum AnswerBytes {
     /// - Parameter isBodyless: the head alone, as `HEAD` wants it.
     static func whole(_ response: ServerResponse, isBodyless: Bool) -> [UInt8] {
         guard case .bytes(let body) = response.body else { return head(response) }
-        var response = response
-        response.headers[.transferEncoding] = nil
-        response.headers[.contentLength] = nil
         let mayHaveBody = mayHaveBody(response.status)
-        if mayHaveBody { response.headers.append(HTTPField(name: .contentLength, value: String(body.count))) }
         let sent = isBodyless || !mayHaveBody ? [] : body
-        return head(response, room: sent.count) + sent
+        var own = mayHaveBody ? "Content-Length: \(body.count)\r\nDate: " : "Date: "
+        own += HTTPDate.now()
+        own += "\r\n"
+        var bytes = ResponseHead.bytes(
+            response.status,
+            response.headers,
+            leaving: [.transferEncoding, .contentLength, .date],
+            lines: own,
+            room: sent.count
+        )
+        bytes += sent
+        return bytes
     }
 
-    static func head(_ response: ServerResponse, room: Int = 0) -> [UInt8] {
-        var fields = response.headers
-        fields[.date] = nil
-        fields.append(HTTPField(name: .date, value: HTTPDate.now()))
-        return ResponseHead.bytes(response.status, fields, room: room)
+    static func head(_ response: ServerResponse) -> [UInt8] {
+        let own = "Date: " + HTTPDate.now() + "\r\n"
+        return ResponseHead.bytes(response.status, response.headers, leaving: [.date], lines: own)
     }
 
     /// 204 and 304 end with their head (RFC 9110 §15.3.5, §15.4.5).
@@ -40,7 +45,7 @@ extension Connection {
     ) async throws -> Bool {
         var response = response
         let asksToClose = response.headers[.connection]?.lowercased() == "close"
-        response.headers[.connection] = keeps ? response.headers[.connection] : "close"
+        if !keeps { response.headers[.connection] = "close" }
         guard case .stream(let body) = response.body else {
             hooks.enter(.sending)
             let bytes = AnswerBytes.whole(response, isBodyless: head.method == .head)

@@ -16,13 +16,31 @@ struct ConnectionHooks: Sendable {
 ///
 /// Whatever is refused is answered, the answer says `Connection: close`, and what the client still sends is read for a
 /// moment, since unread bytes would make the kernel take the answer back.
-struct Connection<Stream: ByteStream>: Sendable {
+///
+/// A class, so that the tasks and closures of a request share it instead of copying what it holds.
+final class Connection<Stream: ByteStream>: Sendable {
     let stream: Stream
     let router: Router
     let configuration: HTTPServerConfiguration
     let hooks: ConnectionHooks
     let metric: HTTPMetric
     let logger: Logger
+
+    init(
+        stream: Stream,
+        router: Router,
+        configuration: HTTPServerConfiguration,
+        hooks: ConnectionHooks,
+        metric: HTTPMetric,
+        logger: Logger
+    ) {
+        self.stream = stream
+        self.router = router
+        self.configuration = configuration
+        self.hooks = hooks
+        self.metric = metric
+        self.logger = logger
+    }
 
     /// What one request leaves to the next.
     struct Progress {
@@ -165,11 +183,11 @@ struct Connection<Stream: ByteStream>: Sendable {
         _ match: Router.Match?
     ) async throws -> ServerResponse {
         if let options = match?.options, options.longRunning || options.isImmediate {
-            return await router.respond(to: request)
+            return await router.respond(to: request, match: match)
         }
         return try await withThrowingTaskGroup(of: ServerResponse?.self) { group in
-            group.addTask { await router.respond(to: request) }
-            group.addTask {
+            group.addTask { [router] in await router.respond(to: request, match: match) }
+            group.addTask { [configuration] in
                 // When the connection is cancelled instead, the handler is too, and its answer is awaited.
                 if await Shards.pause(configuration.handlerTimeout) { return nil }
                 throw CancellationError()

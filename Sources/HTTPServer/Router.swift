@@ -41,6 +41,7 @@ package struct Router: Sendable {
     package struct Match: Sendable {
         package let pattern: String
         package let options: RouteOptions
+        fileprivate let index: Int
     }
 
     private struct Route {
@@ -49,17 +50,14 @@ package struct Router: Sendable {
         let segments: [Segment]
         let options: RouteOptions
         let handler: Handler
-
-        var parameterCount: Int {
-            segments.count { segment in
-                if case .parameter = segment { true } else { false }
-            }
-        }
+        let parameterCount: Int
     }
 
     private enum Segment {
         case literal(String)
         case parameter(String)
+
+        var isParameter: Bool { if case .parameter = self { true } else { false } }
 
         init(_ text: Substring) {
             let isParameter = text.hasPrefix("{") && text.hasSuffix("}")
@@ -68,6 +66,10 @@ package struct Router: Sendable {
     }
 
     private var routes: [Route] = []
+    /// Where the routes without parameters stand, by their path.
+    private var literal: [[String]: [Int]] = [:]
+    /// Where those with parameters stand, by the number of their segments.
+    private var parametric: [Int: [Int]] = [:]
     package var middleware: [Middleware] = []
     package var errorResponse: @Sendable (HTTPFailure) -> ServerResponse = { failure in
         var headers = HTTPFields()
@@ -85,7 +87,22 @@ package struct Router: Sendable {
         handler: @escaping Handler
     ) {
         let segments = pattern.split(separator: "/").map(Segment.init)
-        routes.append(Route(method: method, pattern: pattern, segments: segments, options: options, handler: handler))
+        let parameterCount = segments.count(where: \.isParameter)
+        if parameterCount == 0 {
+            literal[pattern.split(separator: "/").map(String.init), default: []].append(routes.count)
+        } else {
+            parametric[segments.count, default: []].append(routes.count)
+        }
+        routes.append(
+            Route(
+                method: method,
+                pattern: pattern,
+                segments: segments,
+                options: options,
+                handler: handler,
+                parameterCount: parameterCount
+            )
+        )
     }
 
     /// Every route as (method, pattern).
@@ -93,27 +110,32 @@ package struct Router: Sendable {
 
     /// The route for a method and path, if there is one.
     package func match(_ method: HTTPRequest.Method, _ path: [String]) -> Match? {
-        route(method, path).map { Match(pattern: $0.pattern, options: $0.options) }
-    }
-
-    private func route(_ method: HTTPRequest.Method, _ path: [String]) -> Route? {
         let wanted = method == .head ? HTTPRequest.Method.get : method
-        return Self.there(routes, path).first { $0.method == wanted }
+        guard let index = there(path).first(where: { routes[$0].method == wanted }) else { return nil }
+        return Match(pattern: routes[index].pattern, options: routes[index].options, index: index)
     }
 
     /// The routes of the pattern that fits a path best: one without parameters before one with.
-    private static func there(_ routes: [Route], _ path: [String]) -> [Route] {
-        let matching = routes.filter { $0.segments.count == path.count && matches($0.segments, path) }
-        guard matching.count > 1, let fewest = matching.map(\.parameterCount).min() else { return matching }
-        return matching.filter { $0.parameterCount == fewest }
+    private func there(_ path: [String]) -> [Int] {
+        if let written = literal[path] { return written }
+        let matching = (parametric[path.count] ?? []).filter { Self.matches(routes[$0].segments, path) }
+        guard matching.count > 1, let fewest = matching.map({ routes[$0].parameterCount }).min() else {
+            return matching
+        }
+        return matching.filter { routes[$0].parameterCount == fewest }
     }
 
     /// Answers a request; never throws: what a handler throws past the middleware is a 500.
     package func respond(to request: ServerRequest) async -> ServerResponse {
-        let route = request.isServerWide ? nil : route(request.method, request.path)
+        await respond(to: request, match: request.isServerWide ? nil : match(request.method, request.path))
+    }
+
+    /// The same with the route that `match` has found before.
+    func respond(to request: ServerRequest, match: Match?) async -> ServerResponse {
+        let route = match.map { routes[$0.index] }
         // From the inside out.
-        var next: Next = { [errorResponse, routes] request in
-            guard let route else { return errorResponse(Self.failure(request, routes)) }
+        var next: Next = { [self] request in
+            guard let route else { return errorResponse(failure(request)) }
             if let refusal = Self.refusal(request, route.options) { return errorResponse(refusal) }
             return try await route.handler(request, Self.parameters(route.segments, request.path))
         }
@@ -128,8 +150,8 @@ package struct Router: Sendable {
         }
     }
 
-    private static func failure(_ request: ServerRequest, _ routes: [Route]) -> HTTPFailure {
-        let there = request.isServerWide ? routes : Self.there(routes, request.path)
+    private func failure(_ request: ServerRequest) -> HTTPFailure {
+        let there = request.isServerWide ? routes : there(request.path).map { routes[$0] }
         guard !there.isEmpty else { return HTTPFailure(404, "there is nothing at this path") }
         var allow = Set(there.map(\.method.rawValue)).union(["OPTIONS"])
         if allow.contains("GET") { allow.insert("HEAD") }

@@ -28,10 +28,26 @@ package struct RequestHeadParser: Sendable {
 
     /// Takes bytes. After a head or an error, a new request needs a new parser.
     package mutating func feed(_ bytes: [UInt8]) throws(HTTPFailure) -> Step {
-        for index in bytes.indices {
+        var index = 0
+        while index < bytes.count {
+            index = takeText(bytes, from: index)
+            guard index < bytes.count else { break }
             if let head = try take(bytes[index]) { return .head(head, rest: Array(bytes[(index + 1)...])) }
+            index += 1
         }
         return .needMore
+    }
+
+    /// Takes plain text in one piece, as far as no limit can be met inside it; returns where it ends.
+    private mutating func takeText(_ bytes: [UInt8], from start: Int) -> Int {
+        guard !endsInCR else { return start }
+        let lineRoom = requestLine == nil ? limits.requestLineBytes - line.count : .max
+        let end = start + max(0, min(bytes.count - start, limits.headBytes - consumed, lineRoom))
+        var index = start
+        while index < end, bytes[index] > 32, bytes[index] < 127 { index += 1 }
+        line += bytes[start..<index]
+        consumed += index - start
+        return index
     }
 
     private mutating func take(_ byte: UInt8) throws(HTTPFailure) -> RequestHead? {
@@ -72,19 +88,22 @@ package struct RequestHeadParser: Sendable {
         return try Self.head(request, fields.fields, limits)
     }
 
+    private static let hostName = HTTPField.Name("Host")
+    private static let expectName = HTTPField.Name("Expect")
+
     private static func head(
         _ request: RequestLine,
         _ fields: HTTPFields,
         _ limits: HTTPLimits
     ) throws(HTTPFailure) -> RequestHead {
         let framing = try BodyFraming(fields, isVersion11: request.isVersion11, bodyMax: limits.bodyBytes)
-        let hosts = HTTPField.Name("Host").map { fields[values: $0] } ?? []
+        let hosts = hostName.map { fields[values: $0] } ?? []
         guard hosts.count == 1 || (hosts.isEmpty && !request.isVersion11) else {
             throw HTTPFailure(400, "Host must be given once")
         }
         let host = hosts.first ?? ""
         guard RequestTarget.isAuthority(host) || host.isEmpty else { throw HTTPFailure(400, "Host is malformed") }
-        let expectations = HTTPField.Name("Expect").flatMap { fields[$0] }?.lowercased()
+        let expectations = expectName.flatMap { fields[$0] }?.lowercased()
         guard expectations == nil || expectations == "100-continue" || !request.isVersion11 else {
             throw HTTPFailure(417, "only the expectation 100-continue is known")
         }

@@ -4,8 +4,17 @@ package import HTTPTypes
 package enum ResponseHead {
     /// Status line, fields, empty line. Values cannot hold CR, LF or NUL: `HTTPField` admits none.
     ///
-    /// - Parameter room: bytes that the caller will append.
-    package static func bytes(_ status: HTTPResponse.Status, _ fields: HTTPFields, room: Int = 0) -> [UInt8] {
+    /// - Parameters:
+    ///   - left: fields that are not written.
+    ///   - lines: whole lines, each with its CRLF, written after the fields; the caller answers for their form.
+    ///   - room: bytes that the caller will append.
+    package static func bytes(
+        _ status: HTTPResponse.Status,
+        _ fields: HTTPFields,
+        leaving left: [HTTPField.Name] = [],
+        lines: String = "",
+        room: Int = 0
+    ) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(640 + room)
         bytes += "HTTP/1.1 ".utf8
@@ -13,15 +22,18 @@ package enum ResponseHead {
         bytes.append(32)
         bytes += (status.reasonPhrase.isEmpty ? (phrases[status.code] ?? "") : status.reasonPhrase).utf8
         bytes += [13, 10]
-        for field in fields {
+        for field in fields where !left.contains(field.name) {
             bytes += field.name.rawName.utf8
             bytes += [58, 32]
             bytes += field.value.utf8
-            bytes += [13, 10]
+            bytes += crlf
         }
-        bytes += [13, 10]
+        bytes += lines.utf8
+        bytes += crlf
         return bytes
     }
+
+    private static let crlf: [UInt8] = [13, 10]
 
     /// A status made from a bare code has no phrase of its own.
     private static let phrases: [Int: String] = Dictionary(

@@ -2,6 +2,7 @@ import Foundation
 import HTTPServer
 import HTTPTypes
 import Runtime
+import Synchronization
 
 /// Liveness, readiness, health and metrics.
 struct ProbeRoutes: Sendable {
@@ -29,8 +30,21 @@ struct ProbeRoutes: Sendable {
 
     /// Says that the process answers; asks nothing of anybody.
     private func live() -> ServerResponse {
-        .json(["status": "alive", "timestamp": .string(Timestamp.text(Date()))])
+        let now = Date()
+        let millisecond = Int64(now.timeIntervalSince1970 * 1_000)
+        let body = Self.lastLive.withLock { last in
+            if last.millisecond != millisecond {
+                let value: JSONValue = ["status": "alive", "timestamp": .string(Timestamp.text(now))]
+                last = (millisecond, Array(value.text.utf8))
+            }
+            return last.body
+        }
+        return ServerResponse(status: .ok, headers: Self.jsonHeaders, body: .bytes(body))
     }
+
+    /// Made anew when the millisecond that it tells changes.
+    private static let lastLive = Mutex<(millisecond: Int64, body: [UInt8])>((-1, []))
+    private static let jsonHeaders: HTTPFields = [.contentType: "application/json; charset=utf-8"]
 
     private func ready() async throws -> ServerResponse {
         guard !ports.isDraining() else { throw Self.draining }
