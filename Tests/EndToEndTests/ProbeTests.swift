@@ -89,7 +89,7 @@ import Testing
 
     /// Told to stop in the middle of a run, the daemon stays alive to the end and leaves with 0.
     ///
-    /// That it is not ready then is shown by OperationRoutesTests: from outside the moment is too short to be met surely.
+    /// That it is not ready then is shown by OperationRoutesTests: from outside the moment is too short to be met.
     @Test func theDaemonIsDraining() async throws {
         let shop = try Shop(products: 3)
         let daemon = try await RunningDaemon(shop.settings())
