@@ -48,6 +48,7 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CLibMongoC", pkgConfig: "libmongoc-1.0", providers: [.apt(["libmongoc-dev"])]),
+        .systemLibrary(name: "CLibC"),
         .systemLibrary(name: "CLibZ", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CLibZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "Runtime", swiftSettings: safe),
@@ -125,7 +126,7 @@ let package = Package(
         .executableTarget(
             name: "Tallyman",
             dependencies: [
-                "API", "Alerts", "Analytics", "ConfigFile", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire",
+                "API", "Alerts", "Analytics", "CLibC", "ConfigFile", "Cron", "Engine", "HTTPClient", "HTTPServer", "HTTPWire",
                 "Marketplaces", "Mongo", "Postgres", "ProductSync", "Retail", "RetailMock", "Runtime", "TableExport",
                 "Telemetry", log, metrics, lifecycle, jwt, yams, httpTypes,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),

@@ -17,7 +17,7 @@ struct ImportTable {
             mayImport: [
                 "API", "Alerts", "ProductSync", "Marketplaces", "TableExport", "Retail", "RetailMock", "Analytics",
                 "ConfigFile", "Engine", "HTTPClient", "HTTPServer", "HTTPWire", "Cron", "Postgres", "Mongo",
-                "Telemetry", "Runtime",
+                "Telemetry", "Runtime", "CLibC",
             ]
         ),
         Row(
@@ -47,6 +47,7 @@ struct ImportTable {
         Row(module: "Runtime", mayImport: []),
         Row(module: "CLibPQ", mayImport: []),
         Row(module: "CLibMongoC", mayImport: []),
+        Row(module: "CLibC", mayImport: []),
         Row(module: "CLibZ", mayImport: []),
         Row(module: "CLibZstd", mayImport: []),
     ])

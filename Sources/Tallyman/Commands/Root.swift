@@ -21,6 +21,7 @@ struct Root: AsyncParsableCommand {
     )
 
     static func main() async {
+        ProcessSetup.keepHeapSmall()
         ProcessSetup.ignoreBrokenPipes()
         let arguments = ProcessSetup.arguments
         do {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLibC
 import Engine
 import Foundation
 import Logging
@@ -50,6 +51,17 @@ enum ProcessSetup {
     /// A peer that hangs up must be an error of one write, never the end of the process.
     static func ignoreBrokenPipes() {
         signal(SIGPIPE, SIG_IGN)
+    }
+
+    /// Keeps the heap as small as what is in use: two arenas for all threads instead of eight a core, and buffers of
+    /// half a mebibyte and more straight from the kernel, so that a page that was passed on is given back.
+    ///
+    /// Measured on a sync of 300,000 products: 61 MiB at the most instead of 96, for a tenth more processor time.
+    /// [mallopt(3)](https://man7.org/linux/man-pages/man3/mallopt.3.html)
+    static func keepHeapSmall() {
+        mallopt(M_ARENA_MAX, 2)
+        mallopt(M_MMAP_THRESHOLD, 1 << 19)
+        mallopt(M_TRIM_THRESHOLD, 1 << 20)
     }
 
     /// What stands behind the program's name.
