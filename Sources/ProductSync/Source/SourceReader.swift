@@ -11,7 +11,7 @@ package struct SourceReader: Sendable {
     let context: RunContext
 
     /// Bytes of projected documents that one page should hold.
-    static let pageBytesWanted = 2 << 20
+    static let pageBytesWanted = 1 << 20
     static let pageRowsMax = 20_000
 
     package init(pool: MongoPool, plan: ColumnPlan, context: RunContext) {

@@ -56,7 +56,7 @@ enum ProcessSetup {
     /// Keeps the heap as small as what is in use: two arenas for all threads instead of eight a core, and buffers of
     /// half a mebibyte and more straight from the kernel, so that a page that was passed on is given back.
     ///
-    /// Measured on a sync of 300,000 products: 61 MiB at the most instead of 96, for a tenth more processor time.
+    /// What it is worth stands in docs/performance.md.
     /// [mallopt(3)](https://man7.org/linux/man-pages/man3/mallopt.3.html)
     static func keepHeapSmall() {
         mallopt(M_ARENA_MAX, 2)
