@@ -108,9 +108,17 @@ install_promtool() {
     [ ! -x "$PROMTOOL" ] || return 0
     say "unpacking promtool into .tallyman/promtool"
     rm -rf "$folder" && mkdir -p "$folder"
-    (cd "$folder" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . && rm -f prometheus_*.deb) \
-        >"$STATE/promtool.log" 2>&1 || {
+    unpack_promtool "$folder" >"$STATE/promtool.log" 2>&1 || {
+        # The package lists may be missing or old.
+        if [ "$(id -u)" = 0 ]; then apt-get update -qq; else sudo -n apt-get update -qq; fi
+        unpack_promtool "$folder"
+    } >>"$STATE/promtool.log" 2>&1 || {
         tail -n 5 "$STATE/promtool.log" >&2
         fail "promtool could not be unpacked (whole log: $STATE/promtool.log)"
     }
+}
+
+# unpack_promtool FOLDER: Debian's package prometheus, downloaded and laid out there without being installed.
+unpack_promtool() {
+    (cd "$1" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . && rm -f prometheus_*.deb)
 }
