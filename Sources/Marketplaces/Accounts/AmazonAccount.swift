@@ -126,7 +126,8 @@ extension MockAmazon {
                     seed: UInt64(100 + index),
                     currency: marketplace.currency,
                     zone: marketplace.zone.identifier,
-                    hasEdits: false
+                    hasEdits: false,
+                    hasReturns: false
                 )
             )
         }

@@ -109,7 +109,7 @@ package final class MockShopify: HTTPTransport {
         case .ordersByID, .productsByID:
             let ids = (variables["ids"].array ?? []).compactMap { $0.string }
             return "{\"nodes\":[\(ids.map { object($0, now) ?? "null" }.joined(separator: ","))]}"
-        case .variantsOfProduct, .linesOfOrder, .linesOfRefund: return "{}"
+        case .variantsOfProduct, .linesOfOrder, .linesOfRefund, .returnsOfOrder, .linesOfReturn: return "{}"
         }
     }
 
@@ -161,7 +161,7 @@ package final class MockShopify: HTTPTransport {
         "id":"gid://shopify/Order/\(order.number + 1)","createdAt":"\(WireTime.text(order.placedAt))",\
         "processedAt":"\(WireTime.text(order.placedAt))","updatedAt":"\(WireTime.text(order.updatedAt))",\
         "cancelledAt":\(order.cancelledAt.map { "\"\(WireTime.text($0))\"" } ?? "null"),"test":false,\
-        "displayFinancialStatus":"PAID"
+        "displayFinancialStatus":"PAID","returnStatus":"\(order.returnStatus)"
         """
     }
 
@@ -181,14 +181,15 @@ package final class MockShopify: HTTPTransport {
         let refunds = order.lines.filter { $0.refundedUnits > 0 }.map { line in
             """
             {"id":"gid://shopify/Refund/\(id * 10 + line.number)","refundLineItems":{"pageInfo":\
-            {"hasNextPage":false,"endCursor":null},"nodes":[{"quantity":\(line.refundedUnits),\
+            {"hasNextPage":false,"endCursor":null},"nodes":[{"quantity":\(line.refundedUnits),"restockType":"RETURN",\
             "subtotalSet":\(bag(line.refundedCents)),"lineItem":{"id":"gid://shopify/LineItem/\
             \(id * 10 + line.number)"}}]}}
             """
         }
         return """
             {\(orderFields(order)),"lineItems":{"pageInfo":{"hasNextPage":false,"endCursor":null},\
-            "nodes":[\(lines.joined(separator: ","))]},"refunds":[\(refunds.joined(separator: ","))]}
+            "nodes":[\(lines.joined(separator: ","))]},"refunds":[\(refunds.joined(separator: ","))],\
+            "returns":\(returns(order))}
             """
     }
 

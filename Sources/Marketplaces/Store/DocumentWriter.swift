@@ -19,7 +19,8 @@ struct DocumentWriter {
         case .order:
             return shared + [
                 ("sold_at", "timestamptz"), ("units", "bigint"), ("units_refunded", "bigint"), ("revenue", "numeric"),
-                ("refunded", "numeric"), ("unit_cost", "numeric"), ("refund_of", "text"),
+                ("refunded", "numeric"), ("units_returned", "bigint"), ("returned", "numeric"),
+                ("unit_cost", "numeric"), ("refund_of", "text"),
             ]
         case .fee: return shared + [("posted_at", "timestamptz"), ("fee_type", "text"), ("amount", "numeric")]
         }
@@ -201,14 +202,14 @@ struct DocumentWriter {
 
     /// Sums over the stored lines. One row holds one currency: lines of several are refused where they are mapped.
     private var deriveSQL: String {
-        let revenue = "sum(l.revenue - l.refunded)"
-        let cost =
-            "CASE WHEN bool_and(l.unit_cost IS NOT NULL) THEN sum(l.unit_cost * (l.units - l.units_refunded)) END"
+        let revenue = "sum(l.revenue - l.refunded - l.returned)"
+        let sold = "l.units - l.units_refunded - l.units_returned"
+        let cost = "CASE WHEN bool_and(l.unit_cost IS NOT NULL) THEN sum(l.unit_cost * (\(sold))) END"
         let measures: [(name: String, sum: String)] =
             switch kind {
             case .order:
                 [
-                    ("units_sold", "sum(l.units - l.units_refunded)"), ("revenue", revenue),
+                    ("units_sold", "sum(\(sold))"), ("revenue", revenue),
                     ("margin", "\(revenue) - \(cost)"), ("cogs", cost), ("currency_code", "min(l.currency_code)"),
                 ]
             case .fee: [("amount", "sum(l.amount)"), ("currency_code", "min(l.currency_code)")]
@@ -250,6 +251,8 @@ struct DocumentWriter {
                     rows.field("units_refunded", line.unitsRefunded)
                     rows.field("revenue", line.revenue)
                     rows.field("refunded", line.refunded)
+                    rows.field("units_returned", line.unitsReturned)
+                    rows.field("returned", line.returned)
                     rows.field("unit_cost", line.unitCost)
                     rows.field("currency_code", line.currency)
                     rows.field("refund_of", line.refundOf)
