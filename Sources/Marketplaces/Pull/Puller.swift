@@ -70,6 +70,8 @@ struct Puller {
             now.timeIntervalSince(cut.began) < good.inSeconds
         else { return }
         try await read(PullWindow(since: cut.since, until: cut.until), from: cut, &state, isMoving: true)
+        // A deep reading that took several runs was one all the same.
+        try await noteDeepReads(state, from: cut.since, to: cut.until)
     }
 
     private func start(_ state: PullState, _ end: Date) async throws -> Date? {
@@ -108,12 +110,17 @@ struct Puller {
             let goesBack = position.map { window.until <= $0 } ?? false
             try await read(window, from: nil, &state, isMoving: !hasGap && !goesBack)
         }
-        guard !context.options.dryRun, let first = windows.first, let last = windows.last else { return }
+        guard let first = windows.first, let last = windows.last else { return }
+        try await noteDeepReads(state, from: first.since, to: last.until)
+    }
+
+    private func noteDeepReads(_ state: PullState, from begin: Date?, to end: Date) async throws {
+        guard !context.options.dryRun else { return }
         for deep in state.plan.deepReads
-        where last.until.timeIntervalSince(first.since ?? .distantPast) >= deep.depth.inSeconds {
+        where end.timeIntervalSince(begin ?? .distantPast) >= deep.depth.inSeconds {
             try await target.withConnection { connection in
                 try await context.write(on: connection, durable: true) { connection in
-                    try await Watermarks.set(key(deep.name), to: Watermark(instant: last.until), on: connection)
+                    try await Watermarks.set(key(deep.name), to: Watermark(instant: end), on: connection)
                 }
             }
         }

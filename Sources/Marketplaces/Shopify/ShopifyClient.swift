@@ -148,8 +148,9 @@ package final class ShopifyClient: Sendable {
         case 401: "Install the app in the shop again, and set SHOPIFY_ACCESS_TOKEN or the client's id and secret."
         case 402, 423: "The shop is frozen or locked; its owner must settle that with Shopify."
         case 404: "Check SHOPIFY_SHOP: there is no such shop."
-        default: "Grant the app read_products, read_inventory, read_orders, read_returns and "
-            + "read_shopify_payments_payouts."
+        default:
+            "Grant the app read_products, read_inventory, read_orders, read_returns and "
+                + "read_shopify_payments_payouts."
         }
     }
 
