@@ -76,7 +76,8 @@ extension MarketplaceJob {
                     application: account.application,
                     transport: transport,
                     tokens: tokens,
-                    throttle: tools.throttle
+                    throttle: tools.throttle,
+                    clock: VendorClock(now: tools.clock)
                 )
                 return account.marketplaces.enumerated().map { index, marketplace in
                     AccountPull(accountID: account.accountID, scope: marketplace.id) {

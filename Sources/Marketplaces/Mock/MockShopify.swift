@@ -15,7 +15,9 @@ package final class MockShopify: HTTPTransport {
     private let faults: MockFaults
     private let bulkFaults: Mutex<[BulkFault]>
     private let grants: MockGrants?
+    private let tellsTime: Bool
 
+    /// `tellsTime`: answers carry the mock's own time as `Date`.
     package init(
         trade: MockTrade,
         shop: String,
@@ -23,11 +25,13 @@ package final class MockShopify: HTTPTransport {
         bulkFaults: [BulkFault] = [],
         grants: MockGrants? = nil,
         baseURL: String = "https://mock.invalid",
+        tellsTime: Bool = false,
         now: @escaping @Sendable () -> Date
     ) {
         self.bulkFaults = Mutex(bulkFaults)
         self.baseURL = baseURL
         self.grants = grants
+        self.tellsTime = tellsTime
         self.trade = trade
         self.shop = shop
         self.faults = faults
@@ -58,7 +62,8 @@ package final class MockShopify: HTTPTransport {
 
     /// One exchange. A token that is missing or revoked is answered with 401, as the faults say with others.
     package func respond(_ request: OutboundRequest) -> OutboundResponse {
-        let headers = ["Content-Type": "application/json", "X-Shopify-API-Version": ShopifySettings.version]
+        var headers = ["Content-Type": "application/json", "X-Shopify-API-Version": ShopifySettings.version]
+        if tellsTime { headers["Date"] = HTTPDate.text(now()) }
         if request.url.path().hasPrefix("/bulk-of-the-mock/") {
             var body: [UInt8] = []
             let isKnown = bulkResult(request.url.lastPathComponent) { body += $0 }

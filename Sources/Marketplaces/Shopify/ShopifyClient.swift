@@ -45,6 +45,7 @@ package final class ShopifyClient: Sendable {
     private let throttle: Throttle
     private let logger: Logger
     private let state = Mutex(State())
+    package let clock: VendorClock
     private let allowance = RateAllowance(perSecond: 100, burst: 1_000)
 
     package init(
@@ -52,8 +53,10 @@ package final class ShopifyClient: Sendable {
         transport: any HTTPTransport,
         tokens: any AccessTokens,
         throttle: Throttle,
+        clock: VendorClock = VendorClock(),
         logger: Logger
     ) {
+        self.clock = clock
         self.settings = settings
         self.transport = transport
         self.tokens = tokens
@@ -88,7 +91,8 @@ package final class ShopifyClient: Sendable {
                 "variables": .object(variables),
             ]
             request.body = Array(body.text.utf8)
-            return try await transport.send(request)
+            let asked = request
+            return try await clock.timing { try await transport.send(asked) }
         }
         try await check(response)
         let answer = try WireJSON(parsing: response.body)

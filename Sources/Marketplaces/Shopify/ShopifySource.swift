@@ -1,4 +1,4 @@
-import Foundation
+package import Foundation
 import Runtime
 import Synchronization
 
@@ -25,6 +25,8 @@ package final class ShopifySource: MarketplaceSource {
         }
         mapping = Mutex(ShopifyMapping(shop: client.settings.shop, currency: currency, zone: zone))
     }
+
+    package var aheadOfVendor: TimeInterval { client.clock.aheadBy }
 
     package func plan(_ pipeline: Pipeline) -> PipelinePlan {
         switch pipeline {

@@ -37,11 +37,11 @@ struct DocumentWriter {
         let current = newest.filter { accepted.contains($0.id) }
         guard !current.isEmpty else { return 0 }
         let ids = PGValue.textArray(current.map(\.id))
-        let lines = lineText(current)
+        let lines = PGValue.json(lineText(current).closed)
         if compareOnly { return try await differences(ids, lines, connection) }
         try await saveDocuments(current, connection)
         let before = try await days(of: ids, connection)
-        var changed = try await removeGone(ids, lines, connection)
+        var changed = try await removeGone(ids, kept(current), connection)
         changed += try await saveLines(lines, connection)
         // Asked for again: the day of a refund is its sale's.
         let after = try await days(of: ids, connection)
@@ -103,7 +103,21 @@ struct DocumentWriter {
         )
     }
 
-    private func removeGone(_ ids: PGValue, _ lines: RowText, _ connection: PGConnection) async throws -> Int {
+    /// The lines that the documents still have.
+    private func kept(_ records: [DocumentRecord]) -> PGValue {
+        var rows = RowText()
+        for record in records {
+            for line in record.lines {
+                rows.begin()
+                rows.field("document_id", record.id)
+                rows.field("line_id", line.id)
+                rows.end()
+            }
+        }
+        return .json(rows.closed)
+    }
+
+    private func removeGone(_ ids: PGValue, _ kept: PGValue, _ connection: PGConnection) async throws -> Int {
         try await connection.query(
             """
             DELETE FROM \(lineTable) l
@@ -111,11 +125,11 @@ struct DocumentWriter {
                 AND NOT EXISTS (SELECT FROM jsonb_to_recordset($5::jsonb) AS i (document_id text, line_id text)
                     WHERE i.document_id = l.document_id AND i.line_id = l.line_id)
             """,
-            scopeValues + [ids, .json(lines.closed)]
+            scopeValues + [ids, kept]
         ).affectedRows
     }
 
-    private func saveLines(_ lines: RowText, _ connection: PGConnection) async throws -> Int {
+    private func saveLines(_ lines: PGValue, _ connection: PGConnection) async throws -> Int {
         let names = lineColumns.map(\.name)
         let list = (["marketplace", "country"] + names).joined(separator: ", ")
         let stored = (["marketplace", "country"] + names).map { "l.\($0)" }.joined(separator: ", ")
@@ -129,11 +143,11 @@ struct DocumentWriter {
             ON CONFLICT (source, account_id, scope, document_id, line_id) DO UPDATE SET (\(list)) = ROW (\(incoming))
             WHERE (\(stored)) IS DISTINCT FROM (\(incoming))
             """,
-            scopeValues + [.text(store.scope.country), .json(lines.closed)]
+            scopeValues + [.text(store.scope.country), lines]
         ).affectedRows
     }
 
-    private func differences(_ ids: PGValue, _ lines: RowText, _ connection: PGConnection) async throws -> Int {
+    private func differences(_ ids: PGValue, _ lines: PGValue, _ connection: PGConnection) async throws -> Int {
         let names = lineColumns.map(\.name)
         let record = lineColumns.map { "\($0.name) \($0.type)" }.joined(separator: ", ")
         let stored = names.map { "l.\($0)" }.joined(separator: ", ")
@@ -146,7 +160,7 @@ struct DocumentWriter {
                 ON i.document_id = l.document_id AND i.line_id = l.line_id
             WHERE l.line_id IS NULL OR i.line_id IS NULL OR (\(stored)) IS DISTINCT FROM (\(incoming))
             """,
-            scopeValues + [ids, .json(lines.closed)]
+            scopeValues + [ids, lines]
         ).rows
         return try rows.first?[0].int() ?? 0
     }

@@ -163,6 +163,12 @@ package enum LineRecord: Sendable, Equatable {
         }
     }
 
+    var id: String {
+        switch self {
+        case .order(let line): line.id
+        case .fee(let line): line.id
+        }
+    }
     var productCode: String {
         switch self {
         case .order(let line): line.productCode
