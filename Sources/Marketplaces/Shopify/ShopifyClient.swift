@@ -132,7 +132,7 @@ package final class ShopifyClient: Sendable {
                 remedy: "The version has been retired: install a newer Tallyman."
             )
         }
-        let isEnding = Date().addingTimeInterval(90 * 86_400) > ShopifySettings.versionEnds
+        let isEnding = clock.now().addingTimeInterval(90 * 86_400) > ShopifySettings.versionEnds
         if isEnding,
             state.withLock({ state in
                 defer { state.hasWarned = true }

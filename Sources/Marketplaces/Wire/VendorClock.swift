@@ -8,7 +8,8 @@ import Synchronization
 /// that `Date` leaves out, is a difference of clocks: a slow network never looks like one.
 package final class VendorClock: Sendable {
     private let known = Mutex<TimeInterval>(0)
-    private let now: @Sendable () -> Date
+    /// Our own clock.
+    package let now: @Sendable () -> Date
 
     package init(now: @escaping @Sendable () -> Date = { Date() }) {
         self.now = now
