@@ -12,7 +12,8 @@ package struct Ledger: Sendable {
 
     static let columns = """
         id, job, trigger, requested_by, dry_run, state, fence, queued_at, started_at, finished_at, heartbeat_at,
-        progress::text, summary::text, error::text, attempt, resumed_from
+        progress::text, summary::text, error::text, attempt, resumed_from,
+        (options - 'dryRun')::text
         """
 
     package func run(_ id: RunID) async throws -> RunRecord? {
@@ -80,6 +81,7 @@ package struct Ledger: Sendable {
             trigger: trigger,
             requestedBy: try row[3].string(),
             dryRun: try row[4].bool(),
+            options: try json(row[16]) ?? [:],
             state: state,
             fence: row[6].isNull ? nil : try row[6].int64(),
             queuedAt: try row[7].date(),

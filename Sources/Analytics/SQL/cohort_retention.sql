@@ -7,11 +7,11 @@ SELECT $3::date AS activity_date,
     round(100.0 * count(*) FILTER (WHERE ordered.person IS NOT NULL OR (seen_at >= $4 AND seen_at < $2))
         / count(*), 2) AS retention_rate
 FROM (
-    SELECT user_token::text AS person, last_activity_at AS seen_at,
+    SELECT {user}::text AS person, {last_seen_at} AS seen_at,
         date_trunc('week', created_at::timestamptz AT TIME ZONE $9)::date AS cohort_week
-    FROM users_v2 WHERE created_at >= $8 AND created_at < $2
+    FROM {users} WHERE created_at >= $8 AND created_at < $2
 ) AS cohort
 LEFT JOIN (
-    SELECT DISTINCT user_token::text AS person FROM orders_v2 WHERE created_at >= $4 AND created_at < $2
+    SELECT DISTINCT {owner}::text AS person FROM {orders} WHERE created_at >= $4 AND created_at < $2
 ) AS ordered ON ordered.person = cohort.person
 GROUP BY cohort_week

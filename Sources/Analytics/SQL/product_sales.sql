@@ -7,8 +7,8 @@ FROM (
         count(DISTINCT o.id) AS orders,
         coalesce(sum(i.quantity), 0)::bigint AS quantity,
         coalesce(sum(i.quantity * i.unit_price::numeric), 0.00) AS revenue
-    FROM orders_v2 AS o
-    JOIN order_items_v2 AS i ON i.order_id = o.id
+    FROM {orders} AS o
+    JOIN {order_items} AS i ON i.order_id = o.id
     WHERE o.created_at >= $1 AND o.created_at < $2 AND o.status IS DISTINCT FROM 'cancelled'
     GROUP BY 1
 ) AS sold

@@ -7,13 +7,13 @@ SELECT $3::date AS activity_date,
 FROM (
     SELECT person, max(seen_at) AS last_seen
     FROM (
-        SELECT user_token::text AS person, created_at::timestamptz AS seen_at FROM orders_v2
+        SELECT {owner}::text AS person, created_at::timestamptz AS seen_at FROM {orders}
         WHERE created_at >= $5 AND created_at < $2
         UNION ALL
-        SELECT user_token::text, last_activity_at::timestamptz FROM users_v2
-        WHERE last_activity_at >= $5 AND last_activity_at < $2
+        SELECT {user}::text, {last_seen_at}::timestamptz FROM {users}
+        WHERE {last_seen_at} >= $5 AND {last_seen_at} < $2
         UNION ALL
-        SELECT user_token::text, created_at::timestamptz FROM users_v2
+        SELECT {user}::text, created_at::timestamptz FROM {users}
         WHERE created_at >= $5 AND created_at < $2
     ) AS seen
     WHERE person IS NOT NULL

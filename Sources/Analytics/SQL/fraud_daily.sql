@@ -6,7 +6,7 @@ WITH paid AS MATERIALIZED (
         SELECT created_at::timestamptz AS created_at, amount::numeric AS amount,
             status IS NOT DISTINCT FROM 'failed' AS is_failed,
             coalesce(upper(billing_country::text) <> upper(ip_country::text), false) AS is_mismatch
-        FROM payments_v2 WHERE created_at >= $1 AND created_at < $2
+        FROM {payments} WHERE created_at >= $1 AND created_at < $2
     ) AS p
 ), middle AS (
     SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY amount) AS median FROM paid

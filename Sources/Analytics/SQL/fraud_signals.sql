@@ -3,10 +3,10 @@ WITH paid AS MATERIALIZED (
     SELECT person, created_at, amount, is_failed, is_mismatch
     FROM (SELECT NULL::text AS billing_country, NULL::text AS ip_country) AS absent
     CROSS JOIN LATERAL (
-        SELECT user_token::text AS person, created_at::timestamptz AS created_at, amount::numeric AS amount,
+        SELECT {owner}::text AS person, created_at::timestamptz AS created_at, amount::numeric AS amount,
             status IS NOT DISTINCT FROM 'failed' AS is_failed,
             coalesce(upper(billing_country::text) <> upper(ip_country::text), false) AS is_mismatch
-        FROM payments_v2 WHERE created_at >= $1 AND created_at < $2
+        FROM {payments} WHERE created_at >= $1 AND created_at < $2
     ) AS p
 ), middle AS (
     SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY amount) AS median FROM paid

@@ -13,7 +13,7 @@ SELECT person::text AS user_token,
     NULL::integer AS days_since_last_login
 FROM (SELECT '-infinity'::timestamptz AS created_at) AS absent
 CROSS JOIN LATERAL (
-    SELECT id AS person, created_at, last_login_at AS seen_at FROM users
+    SELECT {user} AS person, created_at, {last_seen_at} AS seen_at FROM {users}
 ) AS u
 WHERE u.created_at < $2 AND person IS NOT NULL
 ORDER BY u.created_at

@@ -6,11 +6,11 @@ FROM (
         count(*) FILTER (WHERE verified) AS verified,
         count(*) FILTER (WHERE verified AND ordered.person IS NOT NULL) AS ordered
     FROM (
-        SELECT user_token::text AS person, email_verified_at IS NOT NULL AS verified FROM users_v2
+        SELECT {user}::text AS person, {is_verified} AS verified FROM {users}
         WHERE created_at >= $1 AND created_at < $2
     ) AS signup
     LEFT JOIN (
-        SELECT DISTINCT user_token::text AS person FROM orders_v2 WHERE created_at >= $1 AND created_at < $2
+        SELECT DISTINCT {owner}::text AS person FROM {orders} WHERE created_at >= $1 AND created_at < $2
     ) AS ordered ON ordered.person = signup.person
 ) AS counted
 CROSS JOIN LATERAL (VALUES (1, 'registered'::text, registered), (2, 'verified', verified), (3, 'ordered', ordered))

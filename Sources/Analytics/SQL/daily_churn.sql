@@ -4,10 +4,10 @@ SELECT $3::date AS churn_date,
     count(*) FILTER (WHERE seen_at < $7) AS churned_users,
     round(100.0 * count(*) FILTER (WHERE seen_at < $7) / count(*), 2) AS churn_rate
 FROM (
-    SELECT last_login_at::timestamptz AS seen_at FROM users
-    WHERE last_login_at >= $6 AND created_at < $2
+    SELECT {last_seen_at}::timestamptz AS seen_at FROM {users}
+    WHERE {last_seen_at} >= $6 AND created_at < $2
     UNION ALL
-    SELECT created_at::timestamptz FROM users
-    WHERE last_login_at IS NULL AND created_at >= $6 AND created_at < $2
+    SELECT created_at::timestamptz FROM {users}
+    WHERE {last_seen_at} IS NULL AND created_at >= $6 AND created_at < $2
 ) AS not_churned
 HAVING count(*) > 0

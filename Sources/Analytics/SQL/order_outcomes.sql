@@ -7,6 +7,6 @@ SELECT $3::date AS order_date,
     round(100.0 * count(*) FILTER (WHERE status = 'cancelled') / count(*), 2) AS cancel_share,
     round(100.0 * count(*) FILTER (WHERE status = 'refunded') / count(*), 2) AS refund_share,
     coalesce(sum(total_amount::numeric) FILTER (WHERE status = 'refunded'), 0.00) AS refunded_amount
-FROM orders_v2
+FROM {orders}
 WHERE created_at >= $1 AND created_at < $2
 HAVING count(*) > 0

@@ -17,7 +17,7 @@ FROM (
             count(*) FILTER (WHERE status = 'failed') AS failed,
             count(processing_time_ms) FILTER (WHERE status = 'success') AS timed,
             sum(processing_time_ms::numeric) FILTER (WHERE status = 'success') AS spent
-        FROM payments WHERE created_at >= $1 AND created_at < $2
+        FROM {payments} WHERE created_at >= $1 AND created_at < $2
         GROUP BY payment_method
     ) AS by_method
 ) AS labelled

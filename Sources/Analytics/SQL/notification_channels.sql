@@ -26,7 +26,7 @@ FROM (
         CROSS JOIN LATERAL (
             SELECT channel, notification_type, delivered_at, opened_at, clicked_at, bounced_at, failed_at,
                 status::text AS status
-            FROM notifications_v2 WHERE sent_at >= $1 AND sent_at < $2
+            FROM {notifications} WHERE sent_at >= $1 AND sent_at < $2
         ) AS n
         GROUP BY channel
     ) AS by_kind

@@ -1,5 +1,5 @@
--- Notifications of the window by channel, with rates in percent.
-SELECT $3::date AS notification_date, channel,
+-- Notifications of the window by channel and type, with rates in percent.
+SELECT $3::date AS notification_date, channel, notification_type,
     sum(sent)::bigint AS total_sent,
     sum(delivered)::bigint AS delivered,
     sum(opened)::bigint AS opened,
@@ -15,9 +15,13 @@ FROM (
         CASE WHEN raw_channel IS NULL THEN 'unknown'
             WHEN raw_channel::text ~ '^[A-Za-z][A-Za-z0-9_.+-]{0,39}$' AND raw_channel::text !~ '[0-9]{6}'
             THEN raw_channel::text
-            ELSE 'other' END AS channel
+            ELSE 'other' END AS channel,
+        CASE WHEN raw_type IS NULL THEN 'unknown'
+            WHEN raw_type::text ~ '^[A-Za-z][A-Za-z0-9_.+-]{0,39}$' AND raw_type::text !~ '[0-9]{6}'
+            THEN raw_type::text
+            ELSE 'other' END AS notification_type
     FROM (
-        SELECT channel AS raw_channel,
+        SELECT channel AS raw_channel, notification_type AS raw_type,
             count(*) AS sent, count(delivered_at) AS delivered, count(opened_at) AS opened,
             count(clicked_at) AS clicked,
             count(*) FILTER (WHERE n.bounced_at IS NOT NULL OR n.status = 'bounced') AS bounced,
@@ -26,9 +30,9 @@ FROM (
         CROSS JOIN LATERAL (
             SELECT channel, notification_type, delivered_at, opened_at, clicked_at, bounced_at, failed_at,
                 status::text AS status
-            FROM notifications WHERE sent_at >= $1 AND sent_at < $2
+            FROM {notifications} WHERE sent_at >= $1 AND sent_at < $2
         ) AS n
-        GROUP BY channel
+        GROUP BY channel, notification_type
     ) AS by_kind
 ) AS labelled
-GROUP BY channel
+GROUP BY channel, notification_type

@@ -10,7 +10,7 @@ FROM (
             ELSE 'other' END AS status
     FROM (
         SELECT status AS raw, count(*) AS orders, count(total_amount) AS priced, sum(total_amount::numeric) AS revenue
-        FROM orders WHERE created_at >= $1 AND created_at < $2
+        FROM {orders} WHERE created_at >= $1 AND created_at < $2
         GROUP BY status
     ) AS by_status
 ) AS labelled
