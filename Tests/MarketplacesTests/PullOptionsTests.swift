@@ -104,7 +104,8 @@ import Testing
         _ = try bench.psql(
             """
             INSERT INTO marketplace.notices (source, scope, notice_id, pipeline, topic, object_id) VALUES
-                ('shopify', 'tally-demo.myshopify.com', 'w', 'products', 'products/delete', 'gid://shopify/Product/9999')
+                ('shopify', 'tally-demo.myshopify.com', 'w', 'products', 'products/delete',
+                    'gid://shopify/Product/9999')
             """
         )
         #expect(try await bench.run(bench.shopify(), options).state == .succeeded)

@@ -71,7 +71,8 @@ import Testing
         try await write(pages, bench)
         #expect(try bench.tables() == clean.tables(), "\(random)")
         let rebuilt = """
-            SELECT count(*) FROM sales_ts s FULL JOIN (SELECT product_code, ts, sum(units - units_refunded - units_returned) AS units,
+            SELECT count(*) FROM sales_ts s FULL JOIN (SELECT product_code, ts,
+                sum(units - units_refunded - units_returned) AS units,
                 sum(revenue - refunded - returned) AS revenue FROM marketplace.order_lines GROUP BY 1, 2) l
                 USING (product_code, ts)
             WHERE (s.units_sold, s.revenue) IS DISTINCT FROM (l.units, l.revenue)

@@ -6,8 +6,8 @@ import Runtime
 import TestKit
 import Testing
 
-/// The branch of the migrations for TimescaleDB, which Debian does not package: a stand-in with the extension's published
-/// signature holds the same rules as `create_hypertable` and records its calls. It does not cut tables into chunks.
+/// The branch of the migrations for TimescaleDB, which Debian does not package: a stand-in with the extension's
+/// published signature holds the same rules as `create_hypertable` and records its calls. It cuts no chunks.
 @Suite struct TimescaleTests {
     /// Makes a database say that the extension is installed.
     private static let standIn = """

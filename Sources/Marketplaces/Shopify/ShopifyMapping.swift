@@ -77,8 +77,8 @@ package struct ShopifyMapping: Sendable {
     /// An order with all its lines and refunds.
     ///
     /// Revenue is what the customer was charged for the goods: original price less the discounts allocated to the
-    /// line. Refunds and returns reduce the line they are about, on the day of the sale. A cancelled order sold nothing;
-    /// a test order has no lines.
+    /// line. Refunds and returns reduce the line they are about, on the day of the sale. A cancelled order sold
+    /// nothing; a test order has no lines.
     package mutating func order(_ order: WireJSON) throws -> DocumentRecord {
         let soldAt = try WireTime.parse(order["processedAt"].string ?? order["createdAt"].string)
         let version = WireTime.version(try WireTime.parse(order["updatedAt"].string))
