@@ -1,5 +1,6 @@
 import Glibc
 import Runtime
+import Synchronization
 
 /// A connected, non-blocking socket; waiting costs a dispatch source, never a thread, and no buffer.
 ///
@@ -13,6 +14,8 @@ final class SocketStream: ByteStream {
     let peer: String
     private let descriptor: Int32
     private let readiness: Readiness
+    /// The last read took all there was: what comes next is told.
+    private let isDrained = Atomic(false)
 
     /// Takes the descriptor over; nil, and it is closed, when the kernel cannot watch one more.
     init?(descriptor: Int32, peer: String) {
@@ -27,10 +30,15 @@ final class SocketStream: ByteStream {
     }
 
     func read(within limit: Duration) async throws -> [UInt8] {
+        if !isDrained.load(ordering: .relaxed) {
+            // Who sends faster than it is answered lets the others of the shard have their turn.
+            await Task.yield()
+            if let bytes = try receive() { return bytes }
+        }
         let end = Shard.end(of: limit)
         while true {
-            if let bytes = try receive() { return bytes }
             try await wait(at: readiness.reading, until: end)
+            if let bytes = try receive() { return bytes }
         }
     }
 
@@ -39,7 +47,12 @@ final class SocketStream: ByteStream {
         let first = try withUnsafeTemporaryAllocation(byteCount: Self.readBytesFirst, alignment: 16) { buffer in
             try take(into: buffer).map { Array(UnsafeRawBufferPointer(rebasing: buffer[..<$0])) }
         }
-        guard let first, first.count == Self.readBytesFirst else { return first }
+        guard let first, first.count == Self.readBytesFirst else {
+            // Fewer than were asked for are all there were (epoll(7)); the end of the stream is told for good.
+            isDrained.store(true, ordering: .relaxed)
+            return first
+        }
+        isDrained.store(false, ordering: .relaxed)
         var failure: (any Error)?
         let rest = [UInt8](unsafeUninitializedCapacity: Self.readBytesMax - Self.readBytesFirst) { buffer, count in
             do { count = try take(into: UnsafeMutableRawBufferPointer(buffer)) ?? 0 } catch { failure = error }
@@ -62,7 +75,7 @@ final class SocketStream: ByteStream {
     }
 
     func write(_ bytes: [UInt8], within limit: Duration) async throws {
-        var sent = try sendNow(bytes[...])
+        var sent = try writeNow(bytes)
         var end: UInt64?
         while sent < bytes.count {
             let until = end ?? Shard.end(of: limit)
@@ -72,6 +85,8 @@ final class SocketStream: ByteStream {
             end = more > 0 ? nil : until
         }
     }
+
+    func writeNow(_ bytes: [UInt8]) throws -> Int { try sendNow(bytes[...]) }
 
     /// How many bytes the kernel takes without waiting.
     private func sendNow(_ bytes: ArraySlice<UInt8>) throws -> Int {
