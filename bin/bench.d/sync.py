@@ -61,10 +61,10 @@ def source(count, size=520):
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         line = stand_in.stdout.readline()
-        found = re.search(r"mongodb://\S+", line)
+        found = re.search(r"mongodb://[^/\s]+", line)
         if not found:
             raise RuntimeError(f"the stand-in said: {line}")
-        made = Source(found.group().rstrip("/") + "/product")
+        made = Source(found.group() + "/product")
         if ENV.get("BENCH_MONGO_URL"):
             made = copied(made)
         ENV["PRODUCT_SERVICE_MONGODB_URL"] = made.url
@@ -97,12 +97,9 @@ def settle():
 
 def counted(kind, count, measured):
     """The measured sync, once its own summary says that it did what the row claims."""
-    text = measured["output"][-1]
-    summary = json.loads(text[text.index("{"):])
-    flat = json.dumps(summary)
-    found = re.search(rf'"{kind}": ?(\d+)', flat)
-    if not found or int(found.group(1)) != count:
-        raise RuntimeError(f"the sync should have {kind} {count}: {flat[:600]}")
+    found = json.loads(measured["output"][-1])["results"]["productSync"]
+    if found[f"{kind}Products"] != count:
+        raise RuntimeError(f"the sync should have {kind} {count} products: {found}")
     return measured
 
 
