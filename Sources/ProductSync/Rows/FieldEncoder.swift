@@ -130,6 +130,11 @@ enum FieldEncoder {
     ) throws(FieldRejection) {
         let at = element.value.lowerBound
         var numeric: PGNumeric
+        if element.type == .double,
+            PGNumeric.appendShortest(of: document.double(at: at), precision: precision, scale: scale, to: &out)
+        {
+            return
+        }
         switch element.type {
         case .double: numeric = PGNumeric.shortest(of: document.double(at: at))
         case .int32: numeric = PGNumeric(Int64(document.int32(at: at)))

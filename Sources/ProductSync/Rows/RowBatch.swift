@@ -20,6 +20,18 @@ package struct RowBatch: Sendable {
         bytes.append(source, range)
     }
 
+    /// Appends the rows from `first` on; a batch that is empty takes all of another without copying it.
+    package mutating func append(_ rows: RowBatch, from first: Int) {
+        guard first < rows.count else { return }
+        if isEmpty, first == 0 {
+            self = rows
+            return
+        }
+        let shift = bytes.count - rows.starts[first]
+        bytes.append(rows.bytes.span, rows.starts[first]..<rows.bytes.count)
+        for start in rows.starts[first...] { starts.append(start + shift) }
+    }
+
     package mutating func append(_ image: [UInt8]) {
         starts.append(bytes.count)
         bytes.append(contentsOf: image)

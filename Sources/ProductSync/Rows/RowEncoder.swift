@@ -7,15 +7,26 @@ import Runtime
 /// Not thread-safe by itself: whoever owns it uses it from one thread at a time.
 struct RowEncoder {
     let plan: ColumnPlan
+    // What the hot loop asks of the plan, each in an array of its own: taking a whole column out of the plan counts
+    // references of its name and path up and down.
+    private let types: [FieldType]
+    private let names: FieldNames
     /// Where each column's value was found in the document at hand; kept to spare an allocation per document.
     private var found: [BSONElement?]
+    /// The column that each field of the last document belonged to, -1 for none: the next one is mostly alike.
+    private var guesses: [Int] = []
     private let fieldCount: Int16
 
     init(plan: ColumnPlan) {
         self.plan = plan
+        types = plan.columns.map(\.type)
+        names = FieldNames(plan.columns.map(\.path))
         found = Array(repeating: nil, count: plan.columns.count)
         fieldCount = Int16(clamping: plan.columns.count)
     }
+
+    /// The `_id` of the document that was encoded last, also when its encoding failed behind it.
+    var lastIdentifier: BSONElement? { found[0] }
 
     /// Appends the document's row image to `out`.
     ///
@@ -24,7 +35,7 @@ struct RowEncoder {
         try locate(document)
         out.appendBigEndian(fieldCount)
         try appendKey(document, to: &out)
-        for index in 1..<max(1, plan.columns.count) {
+        for index in 1..<max(1, types.count) {
             do {
                 try appendColumn(index, document, to: &out)
             } catch {
@@ -55,18 +66,46 @@ struct RowEncoder {
 
     private mutating func locate(_ document: Span<UInt8>) throws(FieldRejection) {
         for index in found.indices { found[index] = nil }
+        var ordinal = 0
         do {
             try BSONWalk.elements(of: document) { element in
-                for index in plan.columns.indices {
-                    let path = plan.columns[index].path
-                    guard let first = path.first, document.equals(element.name, first) else { continue }
-                    found[index] = path.count == 1 ? element : try Self.descend(element, document, path, 1)
+                defer { ordinal += 1 }
+                if names.areDistinct, ordinal < guesses.count {
+                    let guess = guesses[ordinal]
+                    if guess >= 0, names.matches(guess, document, element.name) {
+                        try note(element, at: guess, document)
+                        return true
+                    }
                 }
+                try search(element, ordinal, document)
                 return true
             }
         } catch {
             throw FieldRejection(.malformed)
         }
+    }
+
+    private mutating func search(_ element: BSONElement, _ ordinal: Int, _ document: Span<UInt8>) throws {
+        var match = -1
+        for index in found.indices where names.matches(index, document, element.name) {
+            try note(element, at: index, document)
+            match = index
+        }
+        if ordinal < guesses.count {
+            guesses[ordinal] = match
+        } else if ordinal == guesses.count, ordinal < Self.guessesMax {
+            guesses.append(match)
+        }
+    }
+
+    private static let guessesMax = 64
+
+    private mutating func note(_ element: BSONElement, at index: Int, _ document: Span<UInt8>) throws {
+        guard names.areNested[index] else {
+            found[index] = element
+            return
+        }
+        found[index] = try Self.descend(element, document, plan.columns[index].path, 1)
     }
 
     private static func descend(
@@ -90,7 +129,7 @@ struct RowEncoder {
             throw FieldRejection(.keyType)
         }
         do {
-            try FieldEncoder.append(element, of: document, as: plan.columns[0].type, to: &out)
+            try FieldEncoder.append(element, of: document, as: types[0], to: &out)
         } catch {
             throw FieldRejection(error.reason == .wrongType ? .keyType : error.reason)
         }
@@ -101,17 +140,12 @@ struct RowEncoder {
         _ document: Span<UInt8>,
         to out: inout [UInt8]
     ) throws(FieldRejection) {
-        let column = plan.columns[index]
-        if index == plan.markColumn {
-            appendUnmarked(column, to: &out)
-            return
+        guard index != plan.markColumn else { return appendUnmarked(plan.columns[index], to: &out) }
+        guard let element = found[index] else { return try appendMissing(plan.columns[index], to: &out) }
+        if element.type == .null || element.type == .undefined, plan.columns[index].notNull {
+            throw FieldRejection(.notNull)
         }
-        guard let element = found[index] else {
-            try appendMissing(column, to: &out)
-            return
-        }
-        if column.notNull, element.type == .null || element.type == .undefined { throw FieldRejection(.notNull) }
-        try FieldEncoder.append(element, of: document, as: column.type, to: &out)
+        try FieldEncoder.append(element, of: document, as: types[index], to: &out)
     }
 
     private func appendMissing(_ column: ColumnPlan.Column, to out: inout [UInt8]) throws(FieldRejection) {
@@ -165,6 +199,37 @@ extension Span<UInt8> {
     func equals(_ range: Range<Int>, _ other: [UInt8]) -> Bool {
         guard range.count == other.count else { return false }
         for offset in 0..<other.count where self[range.lowerBound + offset] != other[offset] { return false }
+        return true
+    }
+}
+
+/// The outermost field name of each column, one behind the other.
+private struct FieldNames {
+    private var bytes: [UInt8] = []
+    private var ranges: [Range<Int>] = []
+    /// No two columns come from one field, so a field found is found for all.
+    let areDistinct: Bool
+    let areNested: [Bool]
+
+    init(_ paths: [[[UInt8]]]) {
+        areDistinct = Set(paths.map { $0.first ?? [] }).count == paths.count
+        areNested = paths.map { $0.count > 1 }
+        for path in paths {
+            let name = path.first ?? []
+            ranges.append(bytes.count..<(bytes.count + name.count))
+            bytes += name
+        }
+    }
+
+    /// False for a constant column, which has no name: no field is matched by it.
+    @inline(__always)
+    func matches(_ index: Int, _ document: Span<UInt8>, _ name: Range<Int>) -> Bool {
+        let own = ranges[index]
+        guard own.count == name.count, !own.isEmpty else { return false }
+        let bytes = bytes.span
+        for offset in 0..<own.count where bytes[own.lowerBound + offset] != document[name.lowerBound + offset] {
+            return false
+        }
         return true
     }
 }
