@@ -8,6 +8,12 @@ package struct RowBatch: Sendable {
 
     package init() {}
 
+    /// Room for about so much, so that filling it moves nothing.
+    init(reserving bytes: Int, rows: Int) {
+        self.bytes.reserveCapacity(bytes)
+        starts.reserveCapacity(rows)
+    }
+
     package var count: Int { starts.count }
     package var isEmpty: Bool { starts.isEmpty }
 

@@ -12,7 +12,7 @@ struct RowEncoder {
     private let types: [FieldType]
     private let names: FieldNames
     /// Where each column's value was found in the document at hand; kept to spare an allocation per document.
-    private var found: [BSONElement?]
+    private var found: [Found]
     /// The column that each field of the last document belonged to, -1 for none: the next one is mostly alike.
     private var guesses: [Int] = []
     private let fieldCount: Int16
@@ -21,12 +21,12 @@ struct RowEncoder {
         self.plan = plan
         types = plan.columns.map(\.type)
         names = FieldNames(plan.columns.map(\.path))
-        found = Array(repeating: nil, count: plan.columns.count)
+        found = Array(repeating: Found(), count: plan.columns.count)
         fieldCount = Int16(clamping: plan.columns.count)
     }
 
     /// The `_id` of the document that was encoded last, also when its encoding failed behind it.
-    var lastIdentifier: BSONElement? { found[0] }
+    var lastIdentifier: BSONElement? { found[0].element }
 
     /// Appends the document's row image to `out`.
     ///
@@ -37,7 +37,11 @@ struct RowEncoder {
         try appendKey(document, to: &out)
         for index in 1..<max(1, types.count) {
             do {
-                try appendColumn(index, document, to: &out)
+                if let element = found[index].element, !element.isNull {
+                    try FieldEncoder.append(element, of: document, as: types[index], to: &out)
+                } else {
+                    try appendAbsent(index, to: &out)
+                }
             } catch {
                 throw FieldRejection(error.reason, column: index)
             }
@@ -65,7 +69,7 @@ struct RowEncoder {
     private static let identifierName: [UInt8] = Array("_id".utf8)
 
     private mutating func locate(_ document: Span<UInt8>) throws(FieldRejection) {
-        for index in found.indices { found[index] = nil }
+        for index in found.indices { found[index] = Found() }
         var ordinal = 0
         do {
             try BSONWalk.elements(of: document) { element in
@@ -100,12 +104,13 @@ struct RowEncoder {
 
     private static let guessesMax = 64
 
+    @inline(__always)
     private mutating func note(_ element: BSONElement, at index: Int, _ document: Span<UInt8>) throws {
         guard names.areNested[index] else {
-            found[index] = element
+            found[index] = Found(element)
             return
         }
-        found[index] = try Self.descend(element, document, plan.columns[index].path, 1)
+        found[index] = Found(try Self.descend(element, document, plan.columns[index].path, 1))
     }
 
     private static func descend(
@@ -125,7 +130,7 @@ struct RowEncoder {
     }
 
     private func appendKey(_ document: Span<UInt8>, to out: inout [UInt8]) throws(FieldRejection) {
-        guard let element = found[0], element.type != .null, element.type != .undefined else {
+        guard let element = found[0].element, !element.isNull else {
             throw FieldRejection(.keyType)
         }
         do {
@@ -135,17 +140,18 @@ struct RowEncoder {
         }
     }
 
-    private func appendColumn(
-        _ index: Int,
-        _ document: Span<UInt8>,
-        to out: inout [UInt8]
-    ) throws(FieldRejection) {
-        guard index != plan.markColumn else { return appendUnmarked(plan.columns[index], to: &out) }
-        guard let element = found[index] else { return try appendMissing(plan.columns[index], to: &out) }
-        if element.type == .null || element.type == .undefined, plan.columns[index].notNull {
+    /// A column whose value is null, missing, or no field's at all.
+    private func appendAbsent(_ index: Int, to out: inout [UInt8]) throws(FieldRejection) {
+        let column = plan.columns[index]
+        if index == plan.markColumn {
+            appendUnmarked(column, to: &out)
+        } else if found[index].element == nil {
+            try appendMissing(column, to: &out)
+        } else if column.notNull {
             throw FieldRejection(.notNull)
+        } else {
+            out.appendBigEndian(Int32(-1))
         }
-        try FieldEncoder.append(element, of: document, as: types[index], to: &out)
     }
 
     private func appendMissing(_ column: ColumnPlan.Column, to out: inout [UInt8]) throws(FieldRejection) {
@@ -201,6 +207,33 @@ extension Span<UInt8> {
         for offset in 0..<other.count where self[range.lowerBound + offset] != other[offset] { return false }
         return true
     }
+}
+
+/// Where a value lies, in as few bytes as will do: it is written and read for each value.
+private struct Found {
+    private var type: BSONType?
+    private var start: Int32 = 0
+    private var end: Int32 = 0
+
+    init() {}
+
+    /// A document is shorter than 2 GiB: its own length is an int32.
+    init(_ element: BSONElement?) {
+        guard let element else { return }
+        type = element.type
+        start = Int32(truncatingIfNeeded: element.value.lowerBound)
+        end = Int32(truncatingIfNeeded: element.value.upperBound)
+    }
+
+    /// Without its name.
+    var element: BSONElement? {
+        guard let type else { return nil }
+        return BSONElement(type: type, name: 0..<0, value: Int(start)..<Int(end))
+    }
+}
+
+extension BSONElement {
+    fileprivate var isNull: Bool { type == .null || type == .undefined }
 }
 
 /// The outermost field name of each column, one behind the other.

@@ -51,6 +51,8 @@ final class SourcePageBuilder: @unchecked Sendable {
         encoder = RowEncoder(plan: plan)
     }
 
+    var sourceBytes: Int { page.sourceBytes }
+
     func add(_ document: Span<UInt8>) {
         page.documents += 1
         page.sourceBytes += document.count
@@ -94,7 +96,10 @@ final class SourcePageBuilder: @unchecked Sendable {
     /// The page so far; the builder begins a new one.
     func take() -> SourcePage {
         defer {
+            let last = page.rows
             page = SourcePage()
+            // The next page is mostly as large as this one.
+            page.rows = RowBatch(reserving: last.bytes.count + last.bytes.count / 16, rows: last.count + 16)
             lastType = nil
         }
         page.lastID = lastType.map { IDPosition(type: $0, bytes: lastID) }
