@@ -37,10 +37,6 @@ extension PGNumeric {
         shown: Int,
         to out: inout [UInt8]
     ) {
-        func big(_ value: UInt16) {
-            out.append(UInt8(value >> 8))
-            out.append(UInt8(truncatingIfNeeded: value))
-        }
         let groups: InlineArray<5, UInt16> = [
             UInt16(whole / 1_000_000_000_000 % 10_000), UInt16(whole / 100_000_000 % 10_000),
             UInt16(whole / 10_000 % 10_000), UInt16(whole % 10_000), UInt16(fraction * 100),
@@ -49,10 +45,18 @@ extension PGNumeric {
         while first < 5, groups[first] == 0 { first += 1 }
         var end = 5
         while end > first, groups[end - 1] == 0 { end -= 1 }
+        var bytes = InlineArray<18, UInt8>(repeating: 0)
+        var count = 0
+        func big(_ value: UInt16) {
+            bytes[count] = UInt8(value >> 8)
+            bytes[count + 1] = UInt8(truncatingIfNeeded: value)
+            count += 2
+        }
         big(UInt16(end - first))
         big(UInt16(bitPattern: first == 5 ? 0 : Int16(3 - first)))
         big(negative && first < 5 ? 0x4000 : 0)
         big(UInt16(shown))
         for group in first..<end { big(groups[group]) }
+        bytes.span.extracting(0..<count).withUnsafeBufferPointer { out.append(contentsOf: $0) }
     }
 }

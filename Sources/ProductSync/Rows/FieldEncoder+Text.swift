@@ -72,7 +72,7 @@ extension FieldEncoder {
     }
 
     /// Characters as PostgreSQL counts them (code points); refuses what is not UTF-8 or holds a NUL.
-    private static func characterCount(_ document: Span<UInt8>, _ range: Range<Int>) throws(FieldRejection) -> Int {
+    static func characterCount(_ document: Span<UInt8>, _ range: Range<Int>) throws(FieldRejection) -> Int {
         var ascii = true
         // Eight at a time where each is a character.
         var count = document.plainPrefix(range)

@@ -233,13 +233,25 @@ private struct Found {
 }
 
 extension BSONElement {
-    fileprivate var isNull: Bool { type == .null || type == .undefined }
+    // By pattern: `==` of a type of another module takes the way over its raw value.
+    fileprivate var isNull: Bool {
+        switch type {
+        case .null, .undefined: true
+        default: false
+        }
+    }
 }
 
 /// The outermost field name of each column, one behind the other.
 private struct FieldNames {
-    private var bytes: [UInt8] = []
-    private var ranges: [Range<Int>] = []
+    /// Up to eight bytes as one number, beside the mask of its length: one comparison instead of one a byte.
+    private struct Short {
+        let word: UInt64
+        let mask: UInt64
+        let count: Int
+    }
+    private var short: [Short] = []
+    private var names: [[UInt8]] = []
     /// No two columns come from one field, so a field found is found for all.
     let areDistinct: Bool
     let areNested: [Bool]
@@ -247,22 +259,21 @@ private struct FieldNames {
     init(_ paths: [[[UInt8]]]) {
         areDistinct = Set(paths.map { $0.first ?? [] }).count == paths.count
         areNested = paths.map { $0.count > 1 }
-        for path in paths {
-            let name = path.first ?? []
-            ranges.append(bytes.count..<(bytes.count + name.count))
-            bytes += name
+        names = paths.map { $0.first ?? [] }
+        short = names.map { name in
+            let word = name.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+            return Short(word: word, mask: name.count >= 8 ? .max : 1 << (name.count * 8) - 1, count: name.count)
         }
     }
 
     /// False for a constant column, which has no name: no field is matched by it.
     @inline(__always)
     func matches(_ index: Int, _ document: Span<UInt8>, _ name: Range<Int>) -> Bool {
-        let own = ranges[index]
-        guard own.count == name.count, !own.isEmpty else { return false }
-        let bytes = bytes.span
-        for offset in 0..<own.count where bytes[own.lowerBound + offset] != document[name.lowerBound + offset] {
-            return false
+        let own = short[index]
+        guard own.count == name.count, own.count > 0 else { return false }
+        guard own.count <= 8, name.lowerBound + 8 <= document.count else {
+            return document.equals(name, names[index])
         }
-        return true
+        return UInt64(bitPattern: document.int64(at: name.lowerBound)) & own.mask == own.word
     }
 }

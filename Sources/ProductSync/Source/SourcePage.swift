@@ -41,19 +41,20 @@ package struct IDPosition: Sendable, Equatable {
 
 // Handed to one `find` at a time, which calls it on its session's thread; the page is taken only after `find` returned.
 /// Collects a page while its documents pass by.
-final class SourcePageBuilder: @unchecked Sendable {
+package final class SourcePageBuilder: @unchecked Sendable {
     private var encoder: RowEncoder
     private var page = SourcePage()
     private var lastType: BSONType?
     private var lastID: [UInt8] = []
 
-    init(plan: ColumnPlan) {
+    package init(plan: ColumnPlan) {
         encoder = RowEncoder(plan: plan)
     }
 
     var sourceBytes: Int { page.sourceBytes }
 
-    func add(_ document: Span<UInt8>) {
+    /// Encodes a document; one that cannot be a row is noted with its reason.
+    package func add(_ document: Span<UInt8>) {
         page.documents += 1
         page.sourceBytes += document.count
         do {
@@ -94,7 +95,7 @@ final class SourcePageBuilder: @unchecked Sendable {
     }
 
     /// The page so far; the builder begins a new one.
-    func take() -> SourcePage {
+    package func take() -> SourcePage {
         defer {
             let last = page.rows
             page = SourcePage()
