@@ -21,7 +21,9 @@ struct HTTPWork {
 
     init() {
         var router = Router()
-        let names = ["live", "ready", "health", "metrics", "openapi.json", "api/etl/jobs", "api/etl/runs", "api/etl/sync"]
+        let names = [
+            "live", "ready", "health", "metrics", "openapi.json", "api/etl/jobs", "api/etl/runs", "api/etl/sync",
+        ]
         for name in names { router.on(.get, "/" + name) { _, _ in ServerResponse(status: .ok) } }
         for name in ["runs/{id}", "runs/{id}/events", "jobs/{name}", "jobs/{name}/run", "tables/{schema}/{table}"] {
             router.on(.get, "/api/etl/" + name) { _, _ in ServerResponse(status: .ok) }

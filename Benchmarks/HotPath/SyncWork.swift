@@ -31,7 +31,9 @@ struct SyncWork {
         for document in documents { builder.add(document.span) }
         let page = builder.take()
         var target = PGCopyChunk(bytes: page.rows.bytes, rowStarts: page.rows.starts.map { Int32($0) })
-        for row in stride(from: 50, to: page.rows.count, by: 100) { target.bytes[page.rows.range(row).upperBound - 1] ^= 1 }
+        for row in stride(from: 50, to: page.rows.count, by: 100) {
+            target.bytes[page.rows.range(row).upperBound - 1] ^= 1
+        }
         var unchanged = 0
         for _ in 0..<max(1, count / page.rows.count) {
             var step = MergeStep(plan: plan, order: .bytes(.objectIDHex))
