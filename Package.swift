@@ -142,6 +142,12 @@ let package = Package(
             path: "Tests/MongoStandIn",
             swiftSettings: house
         ),
+        .executableTarget(
+            name: "HotPath",
+            dependencies: ["HTTPServer", "HTTPWire", "Mongo", "Postgres", "ProductSync", httpTypes],
+            path: "Benchmarks/HotPath",
+            swiftSettings: house
+        ),
         tests("HTTPClientTests", ["HTTPClient", "Runtime"]),
         tests("RuntimeTests", ["Runtime"]),
         tests("AlertsTests", ["Alerts", "Engine", "HTTPClient", "Postgres", "Runtime", log, crypto]),
