@@ -77,6 +77,9 @@ package final class RunContext: Sendable {
         )
     }
 
+    /// The shards of runs, where this run may have some.
+    package var shards: ShardStore? { parts.map { ShardStore(state: $0.state) } }
+
     private func countRetry() {
         retriesCounted.withLock { $0 += 1 }
         whole?.countRetry()

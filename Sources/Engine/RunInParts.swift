@@ -1,5 +1,5 @@
 package import Postgres
-package import Runtime
+import Runtime
 
 /// A run that processes carry together, one shard each: opened by the first comer, joined by the others.
 package struct RunInParts: Sendable {
@@ -124,24 +124,6 @@ package struct RunInParts: Sendable {
                 )
                 try await ShardStore.insert(cut.shards, of: id, on: connection)
             }
-        }
-    }
-
-    /// Ends the run; false when somebody else has ended it.
-    package static func end(
-        _ run: RunID,
-        as next: RunState,
-        summary: JSONValue?,
-        error: RunError? = nil,
-        state: PGPool
-    ) async throws -> Bool {
-        let ledger = Ledger(state: state)
-        try await state.withConnection { _ = try await ledger.noteWhole(run, on: $0) }
-        do {
-            try await ledger.move(run, to: next, summary: summary, error: error)
-            return true
-        } catch let lost as TallyError where lost.kind == .leaseLost {
-            return false
         }
     }
 }

@@ -50,12 +50,17 @@ extension ShardStore {
         )
     }
 
-    /// What the shards of a run left for its end, in the shards' order.
-    package func remainders(of run: RunID) async throws -> [[UInt8]] {
+    /// What the shards of a run left for its end, in the shards' order, as many as `bytesMax` holds.
+    package func remainders(of run: RunID, bytesMax: Int) async throws -> [[UInt8]] {
         try await state.withConnection { connection in
             try await connection.query(
-                "SELECT coalesce(remainder, ''::bytea) FROM etl.shards WHERE run_id = $1 ORDER BY shard",
-                [.uuid(run.rawValue)]
+                """
+                SELECT remainder FROM (
+                    SELECT shard, remainder, sum(length(remainder)) OVER (ORDER BY shard) AS bytes
+                    FROM etl.shards WHERE run_id = $1) s
+                WHERE bytes <= $2 AND length(remainder) > 0 ORDER BY shard
+                """,
+                [.uuid(run.rawValue), .int(Int64(bytesMax))]
             ).rows.map { $0[0].bytes ?? [] }
         }
     }

@@ -18,41 +18,46 @@ package struct ShardStore: Sendable {
         case done
     }
 
-    /// Stores the cut of a run that has one already: the shards run inside its process.
+    /// Cuts a run whose shards are carried inside its own process.
     ///
-    /// `resumed`: the run taken up again; when it was cut, the cut and the shards that were done there are taken over,
-    /// so that only what was lost is done again. Says which cut holds.
-    package func attach(_ cut: ShardCut, to run: RunID, resuming resumed: RunID?) async throws {
-        try await state.withConnection { connection in
-            try await connection.withTransaction { connection in
-                if let resumed, try await adopt(resumed, by: run, facts: cut.facts, on: connection) { return }
-                _ = try await connection.query(
-                    "UPDATE etl.runs SET cut = $2 WHERE id = $1",
-                    [.uuid(run.rawValue), .json(cut.facts.text)]
-                )
-                try await Self.insert(cut.shards, of: run, on: connection)
-            }
+    /// `resumed`: the run taken up again; when its cut fits, that cut and the shards that were done are taken over, so
+    /// that only what was lost is done again. `cut` is asked for only otherwise.
+    package func cut(
+        _ run: RunID,
+        resuming resumed: RunID?,
+        fits: (JSONValue) -> Bool,
+        _ cut: () async throws -> ShardCut
+    ) async throws {
+        if let resumed, let facts = try await facts(of: resumed), fits(facts) {
+            return try await adopt(resumed, by: run)
+        }
+        let cut = try await cut()
+        try await changing(run) { connection in
+            _ = try await connection.query(
+                "UPDATE etl.runs SET cut = $2 WHERE id = $1",
+                [.uuid(run.rawValue), .json(cut.facts.text)]
+            )
+            try await Self.insert(cut.shards, of: run, on: connection)
         }
     }
 
-    private func adopt(_ old: RunID, by run: RunID, facts: JSONValue, on connection: PGConnection) async throws
-        -> Bool
-    {
-        let taken = try await connection.query(
-            "UPDATE etl.runs SET cut = o.cut FROM etl.runs o WHERE etl.runs.id = $1 AND o.id = $2 AND o.cut = $3",
-            [.uuid(run.rawValue), .uuid(old.rawValue), .json(facts.text)]
-        )
-        guard taken.affectedRows == 1 else { return false }
-        return try await connection.query(
-            """
-            INSERT INTO etl.shards (run_id, shard, lower_bound, upper_bound, state, attempts, counts, details,
-                dead_letters, remainder, started_at, finished_at)
-            SELECT $1, shard, lower_bound, upper_bound, CASE state WHEN 'done' THEN 'done' ELSE 'waiting' END, attempts,
-                counts, details, dead_letters, remainder, started_at, finished_at
-            FROM etl.shards WHERE run_id = $2
-            """,
-            [.uuid(run.rawValue), .uuid(old.rawValue)]
-        ).affectedRows > 0
+    private func adopt(_ old: RunID, by run: RunID) async throws {
+        try await changing(run) { connection in
+            _ = try await connection.query(
+                "UPDATE etl.runs SET cut = o.cut FROM etl.runs o WHERE etl.runs.id = $1 AND o.id = $2",
+                [.uuid(run.rawValue), .uuid(old.rawValue)]
+            )
+            _ = try await connection.query(
+                """
+                INSERT INTO etl.shards (run_id, shard, lower_bound, upper_bound, state, attempts, counts, details,
+                    dead_letters, remainder, started_at, finished_at)
+                SELECT $1, shard, lower_bound, upper_bound, CASE state WHEN 'done' THEN 'done' ELSE 'waiting' END,
+                    attempts, counts, details, dead_letters, remainder, started_at, finished_at
+                FROM etl.shards WHERE run_id = $2
+                """,
+                [.uuid(run.rawValue), .uuid(old.rawValue)]
+            )
+        }
     }
 
     static func insert(_ shards: [ShardBounds], of run: RunID, on connection: PGConnection) async throws {
@@ -129,6 +134,18 @@ package struct ShardStore: Sendable {
             "SELECT NOT EXISTS (SELECT FROM etl.shards WHERE run_id = $1 AND state <> 'done')",
             [.uuid(run.rawValue)]
         ).rows.first?[0].bool() ?? false
+    }
+
+    /// Ends a run in parts; false when somebody else has ended it.
+    package func end(_ run: RunID, as next: RunState, summary: JSONValue?, error: RunError? = nil) async throws -> Bool
+    {
+        try await state.withConnection { _ = try await ledger.noteWhole(run, on: $0) }
+        do {
+            try await ledger.move(run, to: next, summary: summary, error: error)
+            return true
+        } catch let lost as TallyError where lost.kind == .leaseLost {
+            return false
+        }
     }
 
     /// How far shards inside their whole's process are.

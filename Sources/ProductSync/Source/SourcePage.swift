@@ -26,6 +26,11 @@ package struct IDPosition: Sendable, Equatable {
     package let type: BSONType
     package let bytes: [UInt8]
 
+    package init(type: BSONType, bytes: [UInt8]) {
+        self.type = type
+        self.bytes = bytes
+    }
+
     init(_ element: BSONElement, of document: Span<UInt8>) {
         type = element.type
         bytes = Array(document, element.value)
