@@ -50,6 +50,20 @@ extension ShardStore {
         )
     }
 
+    /// How the shards of a job's newest cut run stand; nil for a job that was never cut.
+    func statesOfNewest(_ job: JobName) async throws -> [ShardRecord.State: Int]? {
+        let newest = try await state.withConnection { connection in
+            try await connection.query(
+                "SELECT id FROM etl.runs WHERE job = $1 AND cut IS NOT NULL ORDER BY queued_at DESC, id DESC LIMIT 1",
+                [.text(job.rawValue)]
+            ).rows.first?[0].uuid()
+        }
+        guard let newest else { return nil }
+        var states: [ShardRecord.State: Int] = [:]
+        for shard in try await shards(of: RunID(rawValue: newest)) { states[shard.state, default: 0] += 1 }
+        return states
+    }
+
     /// What the shards of a run left for its end, in the shards' order, as many as `bytesMax` holds.
     package func remainders(of run: RunID, bytesMax: Int) async throws -> [[UInt8]] {
         try await state.withConnection { connection in

@@ -6,6 +6,7 @@ ALTER TABLE etl.runs
     -- Carried by the processes of its parts, not by one of its own.
     ADD COLUMN in_parts boolean NOT NULL DEFAULT false,
     ADD COLUMN cut jsonb;
+CREATE INDEX runs_cut ON etl.runs (job, queued_at DESC, id DESC) WHERE cut IS NOT NULL;
 
 CREATE TABLE etl.shards (
     run_id uuid NOT NULL REFERENCES etl.runs (id) ON DELETE CASCADE,
@@ -32,4 +33,5 @@ CREATE TABLE etl.shards (
 
 -- migrate:down
 DROP TABLE etl.shards;
+DROP INDEX etl.runs_cut;
 ALTER TABLE etl.runs DROP COLUMN part_of, DROP COLUMN in_parts, DROP COLUMN cut;

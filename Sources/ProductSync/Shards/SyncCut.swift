@@ -1,10 +1,10 @@
-import Engine
+package import Engine
 import Mongo
-import Postgres
+package import Postgres
 import Runtime
 
 /// Cuts the two sides into ranges of equal size, from samples of what they hold.
-struct SyncCut: Sendable {
+package struct SyncCut: Sendable {
     let source: SourceReader
     let sampler: SourceSampler
     let target: PGPool
@@ -12,7 +12,7 @@ struct SyncCut: Sendable {
     let orphans: OrphanPolicy
     let context: RunContext
 
-    init(
+    package init(
         source: SourceReader,
         sampler: SourceSampler,
         target: PGPool,
@@ -29,7 +29,7 @@ struct SyncCut: Sendable {
     }
 
     /// `count` ranges. Where both sides sort alike they are cut at the same keys; elsewhere each by samples of its own.
-    func make(_ count: Int) async throws -> ShardCut {
+    package func make(_ count: Int) async throws -> ShardCut {
         let brackets = try await source.brackets()
         let (positions, way) = try await sampler.positions(SourceSampler.wanted(parts: count), brackets)
         let ranges: [SyncRange]
