@@ -48,12 +48,12 @@ import Testing
         return (plan, try made.shards.map { try SyncRange($0, pairing: pairing) }, made.facts)
     }
 
-    private actor Seen {
-        var documents: [IDPosition: Int] = [:]
-        func add(_ id: IDPosition) { documents[id, default: 0] += 1 }
+    private actor Read {
+        var count = 0
+        func add(_ more: Int) { count += more }
     }
 
-    /// How many documents and rows the ranges count together and one by one.
+    /// How many documents and rows each range holds, as the servers count; what is read in pages must be as many.
     private static func counts(
         _ bench: SyncBench,
         _ plan: ColumnPlan,
@@ -63,12 +63,16 @@ import Testing
         var target: [Int] = []
         let context = context()
         for range in ranges {
-            source.append(
-                try await SourceReader(pool: bench.mongo, plan: plan, context: context, range: range.source).count()
-            )
-            target.append(
-                try await TargetReader(pool: bench.cart, plan: plan, context: context, range: range.target).count()
-            )
+            let reader = SourceReader(pool: bench.mongo, plan: plan, context: context, range: range.source)
+            source.append(try await reader.count())
+            let pages = Read()
+            try await reader.readPages(try await reader.brackets()) { await pages.add($0.documents) }
+            #expect(await pages.count == source.last)
+            let rows = TargetReader(pool: bench.cart, plan: plan, context: context, range: range.target)
+            target.append(try await rows.count())
+            let streamed = Read()
+            try await rows.stream { await streamed.add($0.rowStarts.count) }
+            #expect(await streamed.count == target.last)
         }
         return (source, target)
     }
