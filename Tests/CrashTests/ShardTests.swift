@@ -116,7 +116,9 @@ import Testing
             """
         )
         let expected = try rig.unsharded()
-        let cut = try rig.sql("SELECT md5(string_agg(shard || (lower_bound::text), ',' ORDER BY shard)) FROM etl.shards")
+        let cut = try rig.sql(
+            "SELECT md5(string_agg(shard || (lower_bound::text), ',' ORDER BY shard)) FROM etl.shards"
+        )
         let deaths = [1: "write.beforeCommit:2", 2: "compare.settled", 3: "shard.finish"]
         let children = try (0..<7).map { ($0, try rig.start(["--shard", "\($0)/8"], failing: deaths[$0])) }
         for (shard, child) in children {
@@ -154,7 +156,9 @@ import Testing
                     + "WHERE resolved_at IS NULL"
             ) == "5|5|t|product_sync"
         )
-        #expect(try rig.sql("SELECT summary -> 'details' -> 'finalCount' ->> 'drift' FROM etl.runs WHERE in_parts") == "0")
+        #expect(
+            try rig.sql("SELECT summary -> 'details' -> 'finalCount' ->> 'drift' FROM etl.runs WHERE in_parts") == "0"
+        )
         #expect(try rig.sql("SELECT count(*) FROM etl.runs WHERE in_parts") == "1")
         // What follows is a run of its own, and nothing is left to do.
         let after = try rig.run([])
@@ -210,7 +214,9 @@ import Testing
         // INV-11: a count that does not agree is a failure, and stays one.
         let second = UUID().uuidString.lowercased()
         #expect(try rig.run(["--shard", "0/2", "--run", second]).exit == .code(0))
-        try rig.sql("ALTER TABLE product DISABLE TRIGGER log; DELETE FROM product WHERE id < '65a0000000000000000013ec'")
+        try rig.sql(
+            "ALTER TABLE product DISABLE TRIGGER log; DELETE FROM product WHERE id < '65a0000000000000000013ec'"
+        )
         let proof = try rig.run(["--shard", "1/2", "--run", second])
         #expect(proof.exit == .code(1))
         #expect(proof.outputText.contains("proof-failed"), "\(proof.outputText)")
@@ -246,7 +252,8 @@ import Testing
         let rig = try await Rig.make(products: 600)
         let expected = try rig.unsharded()
         let frozen = try rig.start(["--shard", "0/2"], failing: "write.beforeCommit:1:stop")
-        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
             + "AND application_name LIKE 'tallyman writes product_sync/0%' AND state = 'idle in transaction'"
         let clock = ContinuousClock()
         let deadline = clock.now + .seconds(120)
