@@ -37,8 +37,8 @@ import Testing
                 """
                 INSERT INTO product (id) SELECT v FROM unnest(ARRAY['', '0', 'Zed', 'nobody', 'ffffffffffffffffffffffff',
                     '000000000000000000000000', 'ÿ', 'zzz']) v;
-                INSERT INTO product (id) SELECT left(id, 20) || 'fffe' FROM product
-                    WHERE length(id) = 24 AND id LIKE '65%' ORDER BY id LIMIT 4;
+                INSERT INTO product (id) SELECT '65a00000' || lpad(to_hex(n * 17 + 4), 16, '0')
+                    FROM unnest(ARRAY[1, 200, 300, 590]) n;
                 CREATE TABLE deleted (id text);
                 CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql AS
                     $$ BEGIN INSERT INTO deleted VALUES (old.id); RETURN old; END $$;
@@ -80,6 +80,7 @@ import Testing
             let name = cart[slash.upperBound...].prefix { $0 != "?" }
             try shop.postgres.psql(shop.postgres.adminURL, "CREATE DATABASE \(copy) TEMPLATE \(name)")
             let other = cart.replacingOccurrences(of: name, with: copy)
+            try shop.postgres.psql(other, "TRUNCATE etl.runs, etl.shards")
             var settings = settings
             settings["CART_DB_URL"] = other
             let whole = try TallymanBinary.run(["sync", "--json"], settings)
