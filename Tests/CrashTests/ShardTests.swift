@@ -18,7 +18,9 @@ import Testing
             let shop = try await CrashShop.make(products: products)
             let beyond = (0..<bad).map { number in
                 BSONWriter.document { writer in
-                    writer.append("_id", objectID: ShopDocuments.id(number * 700 + products))
+                    var id = ShopDocuments.id(number * 700 + 350)
+                    id[11] += 1
+                    writer.append("_id", objectID: id)
                     writer.append("quantity", string: "many")
                 }
             }
@@ -92,7 +94,8 @@ import Testing
 
         static let counts = """
             SELECT state, (SELECT string_agg(key || ':' || value, ' ' ORDER BY key)
-                FROM jsonb_each(summary -> 'counts') WHERE key NOT IN ('batches')) FROM etl.runs
+                FROM jsonb_each(summary -> 'counts') WHERE key IN ('totalProductsInSource', 'orphanedProducts',
+                    'deletedProducts', 'orphansDeferred', 'deadLetters', 'changedMeanwhile')) FROM etl.runs
             WHERE job = 'product_sync' ORDER BY queued_at DESC LIMIT 1
             """
 
