@@ -73,6 +73,16 @@ import Testing
             return child.progress.value
         }
 
+        /// Returns once a query answers so.
+        func reach(_ query: String, _ answer: String) async throws {
+            let clock = ContinuousClock()
+            let deadline = clock.now + .seconds(120)
+            while try sql(query) != answer {
+                guard clock.now < deadline else { throw TestServiceMissing("never \(answer): \(query)") }
+                try await clock.sleep(for: .milliseconds(50))
+            }
+        }
+
         func digest() throws -> String { try shop.digest(cart) }
 
         /// Every value of a table that an unsharded sync of a copy has made.
@@ -144,6 +154,7 @@ import Testing
         #expect([.code(0), .code(3)].contains(last.exit), "\(last.errorText)")
 
         #expect(try rig.digest() == expected.digest, "the union equals one sync")
+        // What was missing or stale differs by what the killed had committed already.
         #expect(try rig.sql(Rig.counts) == expected.counts)
         #expect(try rig.sql("SELECT count(*) > 20, count(*) = count(DISTINCT id) FROM deleted") == "t|t")
         #expect(
@@ -251,20 +262,34 @@ import Testing
         rig.close()
     }
 
+    /// INV-4: shards run beside each other, never beside a sync in one process.
+    @Test func aShardWaitsForTheSyncInOneProcess() async throws {
+        let rig = try await Rig.make(products: 600)
+        let whole = try rig.start([], failing: "compare.found:1:stop")
+        try await rig.reach("SELECT count(*) FROM etl.runs WHERE state = 'running'", "1")
+        let refused = try rig.run(["--shard", "0/2", "--wait", "0"])
+        #expect(refused.exit == .code(75), "\(refused.outputText)")
+        #expect(try rig.sql("SELECT count(*) FROM etl.shards") == "0")
+        whole.signal(SIGKILL)
+        #expect(try rig.ended(whole).exit == .signal(SIGKILL))
+        for shard in 0..<2 { #expect(try rig.run(["--shard", "\(shard)/2", "--wait", "60"]).exit == .code(0)) }
+        let states = try rig.sql(
+            "SELECT string_agg(state, ' ' ORDER BY queued_at) FROM etl.runs WHERE job = 'product_sync'"
+        )
+        #expect(states == "interrupted succeeded")
+        rig.close()
+    }
+
     /// INV-4: a shard that froze before its commit is replaced; when it wakes up, it can commit nothing.
     @Test func aFrozenShardCommitsNothingOnceItIsReplaced() async throws {
         let rig = try await Rig.make(products: 600)
         let expected = try rig.unsharded()
         let frozen = try rig.start(["--shard", "0/2"], failing: "write.beforeCommit:1:stop")
-        let waiting =
+        try await rig.reach(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            + "AND application_name LIKE 'tallyman writes product_sync/0%' AND state = 'idle in transaction'"
-        let clock = ContinuousClock()
-        let deadline = clock.now + .seconds(120)
-        while try rig.sql(waiting) != "1" {
-            guard clock.now < deadline else { throw TestServiceMissing("the shard did not freeze") }
-            try await clock.sleep(for: .milliseconds(50))
-        }
+                + "AND application_name LIKE 'tallyman writes product_sync/0%' AND state = 'idle in transaction'",
+            "1"
+        )
         #expect(try rig.run(["--shard", "1/2"]).exit == .code(0), "the others go on")
         let next = try rig.run(["--shard", "0/2", "--wait", "120"])
         #expect(next.exit == .code(0), "\(next.errorText)")
