@@ -199,8 +199,10 @@ struct RunExecution: Sendable {
                 }
             } catch {
                 let ours = TallyError.wrapping(error, during: "run.close")
-                if ours.kind.disposition == .retry, clock.now < deadline {
-                    try? await clock.sleep(for: .milliseconds(250))
+                // A task that is cancelled cannot sleep, and tries no more.
+                if ours.kind.disposition == .retry, clock.now < deadline,
+                    (try? await clock.sleep(for: .milliseconds(250))) != nil
+                {
                     continue
                 }
                 logger.event(

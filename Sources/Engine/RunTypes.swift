@@ -136,6 +136,8 @@ package struct RunRecord: Sendable {
     package let trigger: RunTrigger
     package let requestedBy: String
     package let dryRun: Bool
+    /// What it was asked to do as an object of `RunOptionName`s, without `dryRun`; empty means all defaults.
+    package let options: JSONValue
     package let state: RunState
     package let fence: Int64?
     package let queuedAt: Date
@@ -161,6 +163,7 @@ package struct RunRecord: Sendable {
         trigger: RunTrigger,
         requestedBy: String,
         dryRun: Bool,
+        options: JSONValue = [:],
         state: RunState,
         fence: Int64? = nil,
         queuedAt: Date,
@@ -181,6 +184,7 @@ package struct RunRecord: Sendable {
         self.trigger = trigger
         self.requestedBy = requestedBy
         self.dryRun = dryRun
+        self.options = options
         self.state = state
         self.fence = fence
         self.queuedAt = queuedAt

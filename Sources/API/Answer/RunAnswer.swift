@@ -13,7 +13,8 @@ package enum RunAnswer {
         var body: [String: JSONValue] = [
             "runId": .string(record.id.description), "job": .string(record.job.rawValue),
             "trigger": .string(record.trigger.rawValue), "requestedBy": .string(record.requestedBy),
-            "dryRun": .bool(record.dryRun), "state": .string(record.state.rawValue),
+            "dryRun": .bool(record.dryRun), "options": record.options,
+            "state": .string(record.state.rawValue),
             "queuedAt": .string(Timestamp.text(record.queuedAt)), "startedAt": instant(record.startedAt),
             "finishedAt": instant(record.finishedAt), "heartbeatAt": instant(record.heartbeatAt),
             "attempt": .int(record.attempt), "resumedFrom": record.resumedFrom.map { .string($0.description) } ?? .null,

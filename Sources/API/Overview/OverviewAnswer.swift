@@ -103,6 +103,8 @@ package enum OverviewAnswer {
             "openDeadLetters": facts.openDeadLetters.map { .int($0) } ?? .null, "nextFire": next,
             "isScheduled": .bool(facts.schedule != nil), "isPaused": .bool(facts.schedule?.isPaused ?? false),
             "isOverdue": .bool(facts.isOverdue(at: all.now)),
+            "documentation": ports.documentation.contains { $0.name == job.name.rawValue }
+                ? .string("/docs/\(job.name.rawValue)") : .null,
         ]
     }
 
