@@ -49,7 +49,7 @@ import Testing
             finishedAt: nil
         )
         daemon.runs.state.withLock { $0.shards[Fixture.id] = [shard] }
-        let answer = try await daemon.get("/api/etl/runs/\(Fixture.id)")
+        let answer = try await daemon.send(.get, "/api/etl/runs/\(Fixture.id)")
         #expect(answer.status == 200)
         let shown = try #require(answer.body["run"]?["shards"]?.array?.first)
         #expect(shown["shard"] == 3)
