@@ -37,8 +37,8 @@ import Testing
             settings["SYNC_BATCH_SIZE"] = "200"
             try sql(
                 """
-                INSERT INTO product (id) SELECT v FROM unnest(ARRAY['', '0', 'Zed', 'nobody', 'ffffffffffffffffffffffff',
-                    '000000000000000000000000', 'ÿ', 'zzz']) v;
+                INSERT INTO product (id) SELECT v FROM unnest(ARRAY['', '0', 'Zed', 'nobody', 'ÿ', 'zzz',
+                    'ffffffffffffffffffffffff', '000000000000000000000000']) v;
                 INSERT INTO product (id) SELECT '65a00000' || lpad(to_hex(n * 17 + 4), 16, '0')
                     FROM unnest(ARRAY[1, 200, 300, 590]) n;
                 CREATE TABLE deleted (id text);
