@@ -170,7 +170,7 @@ def peers(results, products, few):
     results.add(first, "ingestr 1.1.19", products, run([ingestr]))
     results.add(unchanged, "ingestr 1.1.19", products, run([ingestr]), note="merges everything once more")
     results.add(first, "sling 1.4.11", products, run([[
-        str(sling), "run", "--src-conn", made.url, "--src-stream", "products", "--tgt-conn", password, "--tgt-object",
+        str(sling), "run", "--src-conn", made.url, "--src-stream", f"{made.database}.products", "--tgt-conn", password, "--tgt-object",
         "public.sling", "--mode", "full-refresh"]]), note="writes one jsonb column")
     sql('DROP TABLE IF EXISTS ingestr', 'DROP TABLE IF EXISTS sling')
     for work in (unchanged, stale, missing):
