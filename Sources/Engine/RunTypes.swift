@@ -136,6 +136,8 @@ package struct RunRecord: Sendable {
     package let trigger: RunTrigger
     package let requestedBy: String
     package let dryRun: Bool
+    /// What it was asked to do as an object of `RunOptionName`s, without `dryRun`; empty means all defaults.
+    package let options: JSONValue
     package let state: RunState
     package let fence: Int64?
     package let queuedAt: Date
@@ -148,6 +150,12 @@ package struct RunRecord: Sendable {
     /// 1, and one more each time it was taken up again after a process died.
     package let attempt: Int
     package let resumedFrom: RunID?
+    /// The run that this one is a part of.
+    package let partOf: RunID?
+    /// Carried by the processes of its parts, not by one of its own.
+    package let isInParts: Bool
+    /// Somebody asked to cancel it.
+    package let isCancelRequested: Bool
 
     package init(
         id: RunID,
@@ -155,6 +163,7 @@ package struct RunRecord: Sendable {
         trigger: RunTrigger,
         requestedBy: String,
         dryRun: Bool,
+        options: JSONValue = [:],
         state: RunState,
         fence: Int64? = nil,
         queuedAt: Date,
@@ -165,13 +174,17 @@ package struct RunRecord: Sendable {
         summary: JSONValue? = nil,
         error: RunError? = nil,
         attempt: Int = 1,
-        resumedFrom: RunID? = nil
+        resumedFrom: RunID? = nil,
+        partOf: RunID? = nil,
+        isInParts: Bool = false,
+        isCancelRequested: Bool = false
     ) {
         self.id = id
         self.job = job
         self.trigger = trigger
         self.requestedBy = requestedBy
         self.dryRun = dryRun
+        self.options = options
         self.state = state
         self.fence = fence
         self.queuedAt = queuedAt
@@ -183,6 +196,9 @@ package struct RunRecord: Sendable {
         self.error = error
         self.attempt = attempt
         self.resumedFrom = resumedFrom
+        self.partOf = partOf
+        self.isInParts = isInParts
+        self.isCancelRequested = isCancelRequested
     }
 }
 

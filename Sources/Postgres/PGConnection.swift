@@ -115,6 +115,7 @@ package actor PGConnection {
     ///
     /// Waits for a silent server ten seconds, in a cancelled task one; then the session loses its socket.
     package func abandon() async {
+        if handle.isClosed { return markBroken() }
         if PQtransactionStatus(handle.pointer) == PQTRANS_IDLE { return }
         let call = PGCall(handle)
         call.limit(seconds: Task.isCancelled ? 1 : 10)
@@ -128,6 +129,7 @@ package actor PGConnection {
 
     /// Stops the running statement and reads what it still sends, until the session is idle or broken.
     func drain() {
+        if handle.isClosed { return markBroken() }
         let call = PGCall(handle)
         defer { call.end() }
         // A request that is still on its way would stop the session's next statement instead.

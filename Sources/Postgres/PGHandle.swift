@@ -67,6 +67,9 @@ final class PGHandle: @unchecked Sendable {
         PQcancel(cancelHandle, &buffer, 256)
     }
 
+    /// Its socket was taken from it; no call will reach the server again.
+    var isClosed: Bool { closed.withLock { $0 } }
+
     func close() {
         let first = closed.withLock { closed in
             defer { closed = true }

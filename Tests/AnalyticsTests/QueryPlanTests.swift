@@ -45,26 +45,29 @@ import Testing
         let files = try FileManager.default.contentsOfDirectory(atPath: Self.folder.path)
         var names: Set<String> = []
         for measure in Measure.all {
-            for schema in SourceSchema.allCases { names.insert("\(measure.name)_\(schema.rawValue).sql") }
+            names.insert("\(measure.name).sql")
             if measure.sql(.v1, legacy: true) != measure.sql(.v1, legacy: false) {
                 names.insert("\(measure.name)_legacy.sql")
             }
         }
-        let persons = ["users", "payments"].flatMap { table in ["v1", "v2"].map { "persons_of_\(table)_\($0).sql" } }
-        #expect(Set(files) == names.union(persons))
+        #expect(Set(files) == names.union(["persons_of_users.sql", "persons_of_payments.sql"]))
         #expect(Set(Measure.all.map(\.name)).count == Measure.all.count)
     }
 
-    @Test func compiledTextsAreTheFiles() throws {
-        func text(_ name: String) throws -> String {
-            try String(contentsOf: Self.folder.appending(path: name), encoding: .utf8)
-        }
-        for measure in Measure.all {
-            #expect(measure.sql(.v1, legacy: false) == (try text("\(measure.name)_v1.sql")))
-            #expect(measure.sql(.v2, legacy: false) == (try text("\(measure.name)_v2.sql")))
-        }
-        for query in PersonQuery.all {
-            for schema in SourceSchema.allCases { #expect(query.sql(schema).contains("AS person FROM ")) }
+    /// Beside the names of tables and columns, a measure of v1 and one of v2 are the same text.
+    @Test func theSchemasDifferInNamesAlone() throws {
+        let measure = try #require(Measure.all.first { $0.name == "signup_funnel" })
+        let v1 = measure.sql(.v1, legacy: false)
+        #expect(v1.contains("SELECT id::text AS person, email_verified IS TRUE AS verified FROM users\n"))
+        #expect(v1.contains("SELECT DISTINCT user_id::text AS person FROM orders WHERE"))
+        let v2 = measure.sql(.v2, legacy: false)
+        #expect(
+            v2.contains("SELECT user_token::text AS person, email_verified_at IS NOT NULL AS verified FROM users_v2\n")
+        )
+        #expect(v2.contains("SELECT DISTINCT user_token::text AS person FROM orders_v2 WHERE"))
+        for schema in SourceSchema.allCases {
+            let texts = Measure.all.map { $0.sql(schema, legacy: false) } + PersonQuery.all.map { $0.sql(schema) }
+            for text in texts { #expect(text.firstMatch(of: /\{[a-z_]+\}/) == nil, "a name nobody fills in: \(text)") }
         }
     }
 

@@ -14,7 +14,7 @@ import Testing
 
     /// Where a child says that it serves; it logs the port it took.
     private static func base(_ child: ChildProcess) async throws -> URL {
-        try await child.waitForText("port=")
+        try await child.waitForText("listening host=")
         let text = child.progress.value.outputText + child.progress.value.errorText
         let line = text.split(separator: "\n").first { $0.contains("listening") && $0.contains("port=") }
         let port = line?.split(separator: " ").last { $0.hasPrefix("port=") }?.dropFirst(5) ?? ""

@@ -65,7 +65,7 @@ async function confirmPreview(run) {
     [words, el("p", { class: "muted" }, "The run compares again and writes what differs then. Confirming twice starts it once.")],
     [{ value: "run", label: "Run it" }]);
   if (chosen) act(`confirm ${run.runId}`, async () => {
-    const answer = await api.start(run.job, {}, `console-confirm-${run.runId}`);
+    const answer = await api.start(run.job, run.options ?? {}, `console-confirm-${run.runId}`);
     announce(`${jobTitle(run.job)} began.`);
     show(`#/run/${answer.runId}`);
   });

@@ -32,8 +32,8 @@ const session = {
 const randomKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) =>
   byte.toString(16).padStart(2, "0")).join("");
 
-async function ask(method, path, { body, key, respondAsync = false, signal, timeout = 20000 } = {}) {
-  const headers = { Accept: "application/json" };
+async function ask(method, path, { body, key, respondAsync = false, signal, timeout = 20000, page = false } = {}) {
+  const headers = { Accept: page ? "text/html, application/json" : "application/json" };
   if (session.header) headers.Authorization = session.header;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (key) headers["Idempotency-Key"] = key;
@@ -50,6 +50,7 @@ async function ask(method, path, { body, key, respondAsync = false, signal, time
     if (signal?.aborted) throw error;
     throw new Unreachable("The daemon does not answer.");
   }
+  if (page && response.ok) return text;
   let answer = null;
   try { answer = text ? JSON.parse(text) : null; } catch { answer = null; }
   if (response.status === 401) askForToken(answer);
@@ -80,6 +81,7 @@ const api = {
   schedule: (job, isPaused) => ask("POST", `/api/etl/schedules/${encodeURIComponent(job)}/${isPaused ? "pause" : "resume"}`),
   watermarks: () => ask("GET", "/api/etl/watermarks"),
   moveWatermark: (mark, position) => ask("PUT", watermarkPath(mark), { body: position }),
+  page: (path) => ask("GET", path, { page: true }),
   deadLetters: (query) => ask("GET", `/api/etl/dead-letters?${new URLSearchParams(query)}`),
   retryLetter: (id) => ask("POST", `/api/etl/dead-letters/${encodeURIComponent(id)}/retry`),
   retryLetters: (job) => ask("POST", `/api/etl/dead-letters/retry${job ? `?job=${encodeURIComponent(job)}` : ""}`),

@@ -113,7 +113,7 @@ function jobTable(all) {
         const active = job.active && isActive((store.runs.get(job.active.runId) ?? job.active).state) ? job.active : null;
         const last = active ?? job.lastRun;
         return el("tr", { "data-key": job.job },
-          el("th", { scope: "row" }, jobTitle(job.job)),
+          el("th", { scope: "row" }, jobTitle(job.job), job.documentation && documentationOf(job)),
           cell("State", null, last ? runLink(last.runId, stateBadge(last.state, last.dryRun))
             : el("span", { class: "muted" }, "has not run")),
           cell("Last proved", null, job.lastProved ? time(job.lastProved.finishedAt, { relative: true })
@@ -131,6 +131,19 @@ function jobTable(all) {
             { "aria-label": `Dry run of ${jobTitle(job.job)}`, "data-act": `dry-${job.job}` })
             : actButton("Run…", "etl:write", () => runWithoutPreview(job.job), { "aria-label": `Run ${jobTitle(job.job)}` })));
       })))));
+}
+
+// A page of another tool's making. A link carries no token, so with one the page is fetched and kept as a file.
+function documentationOf(job) {
+  if (!session.token) {
+    return el("a", { class: "documentation", href: job.documentation, target: "_blank", rel: "noopener" }, "Documentation");
+  }
+  return actButton("Documentation", "etl:read", () => act(`documentation ${job.job}`, async () => {
+    const file = URL.createObjectURL(new Blob([await api.page(job.documentation)], { type: "text/html" }));
+    el("a", { href: file, download: `${job.job}-documentation.html` }).click();
+    URL.revokeObjectURL(file);
+    announce("The documentation was saved as a file.");
+  }), { class: "quiet documentation", "aria-label": `Documentation of ${jobTitle(job.job)}` });
 }
 
 function driftFigures(drift) {

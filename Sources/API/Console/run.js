@@ -51,7 +51,9 @@ function runHead(run) {
       field("Ended", run.finishedAt ? time(run.finishedAt) : "not yet"),
       field("Took", run.duration === undefined ? duration(secondsSince(run.startedAt ?? run.queuedAt))
         : duration(run.duration / 1000)),
-      field("Asked for by", data(run.requestedBy), ` · ${run.trigger}`), field("Attempt", number(run.attempt),
+      field("Asked for by", data(run.requestedBy), ` · ${run.trigger}`), Object.keys(run.options ?? {}).length > 0
+        && field("Options", Object.entries(run.options).map(([name, value]) => [el("code", {}, name), " ", data(String(value)), " "])),
+      field("Attempt", number(run.attempt),
         run.resumedFrom && [" · goes on from ", runLink(run.resumedFrom)]), field("Run id", el("code", { class: "whole-id" },
           run.runId))));
 }

@@ -11,10 +11,7 @@ extension Measure {
                 "failed",
             ],
             keyWidth: 3,
-            texts: .init(
-                v1: PackageResources.notification_kinds_v1_sql,
-                v2: PackageResources.notification_kinds_v2_sql
-            ),
+            text: PackageResources.notification_kinds_sql,
             v1: [.notifications],
             v2: [.notifications]
         ),
@@ -27,10 +24,7 @@ extension Measure {
                 "delivery_rate", "open_rate", "click_rate", "click_through_rate", "bounced", "failed",
             ],
             keyWidth: 2,
-            texts: .init(
-                v1: PackageResources.notification_channels_v1_sql,
-                v2: PackageResources.notification_channels_v2_sql
-            ),
+            text: PackageResources.notification_channels_sql,
             v1: [.notifications],
             v2: [.notifications]
         ),

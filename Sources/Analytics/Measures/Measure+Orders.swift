@@ -9,7 +9,7 @@ extension Measure {
                 "order_date", "status", "order_count", "total_revenue", "avg_order_value",
             ],
             keyWidth: 2,
-            texts: .init(v1: PackageResources.order_status_v1_sql, v2: PackageResources.order_status_v2_sql),
+            text: PackageResources.order_status_sql,
             v1: [.orders()],
             v2: [.orders()]
         ),
@@ -21,7 +21,7 @@ extension Measure {
                 "order_date", "orders", "completed", "cancelled", "refunded", "cancel_share",
                 "refund_share", "refunded_amount",
             ],
-            texts: .init(v1: PackageResources.order_outcomes_v1_sql, v2: PackageResources.order_outcomes_v2_sql),
+            text: PackageResources.order_outcomes_sql,
             v1: [.orders()],
             v2: [.orders()]
         ),
@@ -34,7 +34,7 @@ extension Measure {
             ],
             keyWidth: 2,
             isMonthly: true,
-            texts: .init(v1: PackageResources.product_sales_v1_sql, v2: PackageResources.product_sales_v2_sql),
+            text: PackageResources.product_sales_sql,
             v1: [.orders(), .items],
             v2: [.orders(), .items]
         ),

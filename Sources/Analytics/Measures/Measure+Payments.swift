@@ -10,7 +10,7 @@ extension Measure {
                 "failed", "success_rate", "avg_processing_time",
             ],
             keyWidth: 2,
-            texts: .init(v1: PackageResources.payment_methods_v1_sql, v2: PackageResources.payment_methods_v2_sql),
+            text: PackageResources.payment_methods_sql,
             v1: [.payments()],
             v2: [.payments()]
         ),
@@ -23,7 +23,7 @@ extension Measure {
                 "share_of_failures",
             ],
             keyWidth: 3,
-            texts: .init(v1: PackageResources.payment_failures_v1_sql, v2: PackageResources.payment_failures_v2_sql),
+            text: PackageResources.payment_failures_sql,
             v1: [.payments("failure_reason")],
             v2: [.payments("failure_reason")]
         ),
@@ -35,7 +35,7 @@ extension Measure {
                 "payment_date", "transaction_count", "median_amount", "median_deviation", "outliers",
                 "max_score", "country_mismatches",
             ],
-            texts: .init(v1: PackageResources.fraud_daily_v1_sql, v2: PackageResources.fraud_daily_v2_sql),
+            text: PackageResources.fraud_daily_sql,
             v1: [.payments()],
             v2: [.payments()]
         ),
@@ -50,7 +50,7 @@ extension Measure {
             keyWidth: 2,
             tokenColumns: [1],
             isMonthly: true,
-            texts: .init(v1: PackageResources.fraud_signals_v1_sql, v2: PackageResources.fraud_signals_v2_sql),
+            text: PackageResources.fraud_signals_sql,
             v1: [.payments("user_id")],
             v2: [.payments("user_token")]
         ),

@@ -8,10 +8,7 @@ extension Measure {
             columns: [
                 "registration_date", "total_registrations", "verified_users", "premium_signups",
             ],
-            texts: .init(
-                v1: PackageResources.user_registrations_v1_sql,
-                v2: PackageResources.user_registrations_v2_sql
-            ),
+            text: PackageResources.user_registrations_sql,
             v1: [.users("created_at")],
             v2: [.users()]
         ),
@@ -25,11 +22,8 @@ extension Measure {
             ],
             tokenColumns: [0, 6],
             isSnapshot: true,
-            texts: .init(
-                v1: PackageResources.user_activity_v1_sql,
-                v2: PackageResources.user_activity_v2_sql,
-                legacy: PackageResources.user_activity_legacy_sql
-            ),
+            text: PackageResources.user_activity_sql,
+            legacyText: PackageResources.user_activity_legacy_sql,
             v1: [.users()],
             v2: [.users()]
         ),
@@ -40,7 +34,7 @@ extension Measure {
             columns: [
                 "activity_date", "daily_active", "weekly_active", "monthly_active", "stickiness",
             ],
-            texts: .init(v1: PackageResources.daily_activity_v1_sql, v2: PackageResources.daily_activity_v2_sql),
+            text: PackageResources.daily_activity_sql,
             v1: [.users("created_at"), .orders("user_id")],
             v2: [.users(), .orders("user_token", "created_at")]
         ),
@@ -51,7 +45,7 @@ extension Measure {
             columns: [
                 "churn_date", "users_before", "churned_users", "churn_rate",
             ],
-            texts: .init(v1: PackageResources.daily_churn_v1_sql, v2: PackageResources.daily_churn_v2_sql),
+            text: PackageResources.daily_churn_sql,
             v1: [.users("created_at")],
             v2: [.users()]
         ),
@@ -65,7 +59,7 @@ extension Measure {
             ],
             keyWidth: 2,
             isMonthly: true,
-            texts: .init(v1: PackageResources.cohort_retention_v1_sql, v2: PackageResources.cohort_retention_v2_sql),
+            text: PackageResources.cohort_retention_sql,
             v1: [.users("created_at"), .orders("user_id")],
             v2: [.users(), .orders("user_token", "created_at")]
         ),
@@ -77,7 +71,7 @@ extension Measure {
                 "funnel_date", "funnel", "step_no", "step", "users", "share_of_first",
             ],
             keyWidth: 3,
-            texts: .init(v1: PackageResources.signup_funnel_v1_sql, v2: PackageResources.signup_funnel_v2_sql),
+            text: PackageResources.signup_funnel_sql,
             v1: [.users("created_at"), .orders("user_id")],
             v2: [.users(), .orders("user_token", "created_at")]
         ),

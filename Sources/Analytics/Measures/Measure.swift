@@ -6,13 +6,6 @@ package struct Measure: Sendable {
         let columns: Set<String>
     }
 
-    /// The query's text for either schema.
-    package struct Texts: Sendable {
-        let v1: [UInt8]
-        let v2: [UInt8]
-        var legacy: [UInt8]?
-    }
-
     /// What people call it; the query's file is named after it.
     package let name: String
     /// Qualified, as it stands in SQL.
@@ -28,7 +21,10 @@ package struct Measure: Sendable {
     let isSnapshot: Bool
     /// Partitioned by month.
     let isMonthly: Bool
-    let texts: Texts
+    /// The query's file, with the names of either schema in braces, as `SourceSchema.filled` takes it.
+    private let text: [UInt8]
+    /// The same over v1 with the columns of the service replaced, where they differ.
+    private let legacyText: [UInt8]?
     private let v1Needs: [Need]
     private let v2Needs: [Need]
 
@@ -41,7 +37,8 @@ package struct Measure: Sendable {
         tokenColumns: [Int] = [],
         isSnapshot: Bool = false,
         isMonthly: Bool = false,
-        texts: Texts,
+        text: [UInt8],
+        legacyText: [UInt8]? = nil,
         v1 v1Needs: [Need],
         v2 v2Needs: [Need]
     ) {
@@ -53,7 +50,8 @@ package struct Measure: Sendable {
         self.tokenColumns = tokenColumns
         self.isSnapshot = isSnapshot
         self.isMonthly = isMonthly
-        self.texts = texts
+        self.text = text
+        self.legacyText = legacyText
         self.v1Needs = v1Needs
         self.v2Needs = v2Needs
     }
@@ -62,12 +60,7 @@ package struct Measure: Sendable {
 
     /// The query; parameters are those of `WindowParameters`.
     package func sql(_ schema: SourceSchema, legacy: Bool) -> String {
-        let text =
-            switch schema {
-            case .v1: legacy ? texts.legacy ?? texts.v1 : texts.v1
-            case .v2: texts.v2
-            }
-        return String(decoding: text, as: UTF8.self)
+        schema.filled(schema == .v1 && legacy ? legacyText ?? text : text)
     }
 
     /// Every measure of the four jobs.

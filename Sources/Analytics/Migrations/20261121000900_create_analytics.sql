@@ -15,8 +15,6 @@ COMMENT ON COLUMN public.user_analytics.registration_date IS 'Day in ANALYTICS_T
 COMMENT ON COLUMN public.user_analytics.total_registrations IS 'Users registered on that day.';
 COMMENT ON COLUMN public.user_analytics.verified_users IS 'Of these, those whose e-mail is verified by now.';
 COMMENT ON COLUMN public.user_analytics.premium_signups IS 'Of these, those whose tier is premium by now.';
-COMMENT ON COLUMN public.user_analytics.run_id IS 'Run that wrote the row, as in etl.runs.';
-COMMENT ON COLUMN public.user_analytics.computed_at IS 'When the run computed the row.';
 
 CREATE TABLE public.user_activity (
     user_token text NOT NULL,
@@ -51,8 +49,6 @@ COMMENT ON COLUMN public.user_activity.subscription_type IS
     'Column of the service replaced: kind of subscription; NULL without ENABLE_LEGACY_ETL.';
 COMMENT ON COLUMN public.user_activity.days_since_last_login IS
     'Column of the service replaced: days since the last login; NULL without ENABLE_LEGACY_ETL.';
-COMMENT ON COLUMN public.user_activity.run_id IS 'Run that wrote the row, as in etl.runs.';
-COMMENT ON COLUMN public.user_activity.computed_at IS 'When the run computed the row.';
 
 CREATE TABLE public.order_analytics (
     order_date date NOT NULL,
@@ -71,8 +67,6 @@ COMMENT ON COLUMN public.order_analytics.status IS
 COMMENT ON COLUMN public.order_analytics.order_count IS 'Orders.';
 COMMENT ON COLUMN public.order_analytics.total_revenue IS 'Sum of their totals.';
 COMMENT ON COLUMN public.order_analytics.avg_order_value IS 'Mean of the totals that are there, two decimals.';
-COMMENT ON COLUMN public.order_analytics.run_id IS 'Run that wrote the row, as in etl.runs.';
-COMMENT ON COLUMN public.order_analytics.computed_at IS 'When the run computed the row.';
 
 CREATE TABLE public.payment_analytics (
     payment_date date NOT NULL,
@@ -97,8 +91,6 @@ COMMENT ON COLUMN public.payment_analytics.failed IS 'Payments with status faile
 COMMENT ON COLUMN public.payment_analytics.success_rate IS 'successful / transaction_count in percent, two decimals.';
 COMMENT ON COLUMN public.payment_analytics.avg_processing_time IS
     'Mean milliseconds of the successful, two decimals; 0 when unknown.';
-COMMENT ON COLUMN public.payment_analytics.run_id IS 'Run that wrote the row, as in etl.runs.';
-COMMENT ON COLUMN public.payment_analytics.computed_at IS 'When the run computed the row.';
 
 CREATE TABLE public.notification_analytics (
     notification_date date NOT NULL,
@@ -132,8 +124,6 @@ COMMENT ON COLUMN public.notification_analytics.click_rate IS 'clicked / opened 
 COMMENT ON COLUMN public.notification_analytics.click_through_rate IS 'clicked / sent in percent, two decimals.';
 COMMENT ON COLUMN public.notification_analytics.bounced IS 'Bounced; NULL where the source does not say.';
 COMMENT ON COLUMN public.notification_analytics.failed IS 'Failed; NULL where the source does not say.';
-COMMENT ON COLUMN public.notification_analytics.run_id IS 'Run that wrote the row, as in etl.runs.';
-COMMENT ON COLUMN public.notification_analytics.computed_at IS 'When the run computed the row.';
 
 CREATE TABLE public.channel_analytics (
     notification_date date NOT NULL,
@@ -165,8 +155,6 @@ COMMENT ON COLUMN public.channel_analytics.click_rate IS 'clicked / opened in pe
 COMMENT ON COLUMN public.channel_analytics.click_through_rate IS 'clicked / sent in percent, two decimals.';
 COMMENT ON COLUMN public.channel_analytics.bounced IS 'Bounced; NULL where the source does not say.';
 COMMENT ON COLUMN public.channel_analytics.failed IS 'Failed; NULL where the source does not say.';
-COMMENT ON COLUMN public.channel_analytics.run_id IS 'Run that wrote the row, as in etl.runs.';
-COMMENT ON COLUMN public.channel_analytics.computed_at IS 'When the run computed the row.';
 
 CREATE TABLE analytics.activity_daily (
     activity_date date NOT NULL,
@@ -184,8 +172,6 @@ COMMENT ON COLUMN analytics.activity_daily.daily_active IS 'Users seen on that d
 COMMENT ON COLUMN analytics.activity_daily.weekly_active IS 'Users seen in the 7 days that end with it.';
 COMMENT ON COLUMN analytics.activity_daily.monthly_active IS 'Users seen in the 30 days that end with it.';
 COMMENT ON COLUMN analytics.activity_daily.stickiness IS 'daily_active / monthly_active in percent, two decimals.';
-COMMENT ON COLUMN analytics.activity_daily.run_id IS 'Run that wrote the row, as in etl.runs.';
-COMMENT ON COLUMN analytics.activity_daily.computed_at IS 'When the run computed the row.';
 
 CREATE TABLE analytics.churn_daily (
     churn_date date NOT NULL,
@@ -202,8 +188,6 @@ COMMENT ON COLUMN analytics.churn_daily.users_before IS 'Users who had not churn
 COMMENT ON COLUMN analytics.churn_daily.churned_users IS
     'Of these, those whose last activity is CHURN_DAYS back on that day.';
 COMMENT ON COLUMN analytics.churn_daily.churn_rate IS 'churned_users / users_before in percent, two decimals.';
-COMMENT ON COLUMN analytics.churn_daily.run_id IS 'Run that wrote the row, as in etl.runs.';
-COMMENT ON COLUMN analytics.churn_daily.computed_at IS 'When the run computed the row.';
 
 CREATE TABLE analytics.cohort_retention (
     activity_date date NOT NULL,
@@ -224,8 +208,6 @@ COMMENT ON COLUMN analytics.cohort_retention.weeks_since_signup IS 'Whole weeks 
 COMMENT ON COLUMN analytics.cohort_retention.cohort_size IS 'Users of the cohort.';
 COMMENT ON COLUMN analytics.cohort_retention.active_users IS 'Of these, those seen in the seven days.';
 COMMENT ON COLUMN analytics.cohort_retention.retention_rate IS 'active_users / cohort_size in percent, two decimals.';
-COMMENT ON COLUMN analytics.cohort_retention.run_id IS 'Run that wrote the row, as in etl.runs.';
-COMMENT ON COLUMN analytics.cohort_retention.computed_at IS 'When the run computed the row.';
 
 CREATE TABLE analytics.engagement_funnel (
     funnel_date date NOT NULL,
@@ -246,8 +228,6 @@ COMMENT ON COLUMN analytics.engagement_funnel.step IS 'registered, verified, ord
 COMMENT ON COLUMN analytics.engagement_funnel.users IS 'Users who went that far.';
 COMMENT ON COLUMN analytics.engagement_funnel.share_of_first IS
     'users / users of the first step in percent, two decimals.';
-COMMENT ON COLUMN analytics.engagement_funnel.run_id IS 'Run that wrote the row, as in etl.runs.';
-COMMENT ON COLUMN analytics.engagement_funnel.computed_at IS 'When the run computed the row.';
 
 CREATE TABLE analytics.order_outcomes (
     order_date date NOT NULL,
@@ -271,8 +251,6 @@ COMMENT ON COLUMN analytics.order_outcomes.refunded IS 'Of these refunded.';
 COMMENT ON COLUMN analytics.order_outcomes.cancel_share IS 'cancelled / orders in percent, two decimals.';
 COMMENT ON COLUMN analytics.order_outcomes.refund_share IS 'refunded / orders in percent, two decimals.';
 COMMENT ON COLUMN analytics.order_outcomes.refunded_amount IS 'Sum of the totals of the refunded.';
-COMMENT ON COLUMN analytics.order_outcomes.run_id IS 'Run that wrote the row, as in etl.runs.';
-COMMENT ON COLUMN analytics.order_outcomes.computed_at IS 'When the run computed the row.';
 
 CREATE TABLE analytics.product_daily (
     order_date date NOT NULL,
@@ -292,8 +270,6 @@ COMMENT ON COLUMN analytics.product_daily.orders IS 'Orders with it, not cancell
 COMMENT ON COLUMN analytics.product_daily.quantity IS 'Pieces.';
 COMMENT ON COLUMN analytics.product_daily.revenue IS 'Sum of quantity × unit price.';
 COMMENT ON COLUMN analytics.product_daily.revenue_rank IS 'Place by revenue on that day, from 1.';
-COMMENT ON COLUMN analytics.product_daily.run_id IS 'Run that wrote the row, as in etl.runs.';
-COMMENT ON COLUMN analytics.product_daily.computed_at IS 'When the run computed the row.';
 
 CREATE TABLE analytics.payment_failures (
     payment_date date NOT NULL,
@@ -314,8 +290,6 @@ COMMENT ON COLUMN analytics.payment_failures.failed IS 'Failed payments.';
 COMMENT ON COLUMN analytics.payment_failures.failed_amount IS 'Sum of their amounts.';
 COMMENT ON COLUMN analytics.payment_failures.share_of_failures IS
     'failed / all failed of the day in percent, two decimals.';
-COMMENT ON COLUMN analytics.payment_failures.run_id IS 'Run that wrote the row, as in etl.runs.';
-COMMENT ON COLUMN analytics.payment_failures.computed_at IS 'When the run computed the row.';
 
 CREATE TABLE analytics.fraud_daily (
     payment_date date NOT NULL,
@@ -338,8 +312,6 @@ COMMENT ON COLUMN analytics.fraud_daily.outliers IS 'Amounts with a robust z-sco
 COMMENT ON COLUMN analytics.fraud_daily.max_score IS 'Greatest robust z-score, four decimals.';
 COMMENT ON COLUMN analytics.fraud_daily.country_mismatches IS
     'Payments from another country than billed; NULL where the source does not say.';
-COMMENT ON COLUMN analytics.fraud_daily.run_id IS 'Run that wrote the row, as in etl.runs.';
-COMMENT ON COLUMN analytics.fraud_daily.computed_at IS 'When the run computed the row.';
 
 CREATE TABLE analytics.fraud_signals (
     payment_date date NOT NULL,
@@ -365,8 +337,6 @@ COMMENT ON COLUMN analytics.fraud_signals.outliers IS 'Amounts with a robust z-s
 COMMENT ON COLUMN analytics.fraud_signals.max_score IS 'Greatest robust z-score, four decimals.';
 COMMENT ON COLUMN analytics.fraud_signals.country_mismatches IS 'Payments from another country than billed.';
 COMMENT ON COLUMN analytics.fraud_signals.risk_score IS '1 to 100, from the four signals.';
-COMMENT ON COLUMN analytics.fraud_signals.run_id IS 'Run that wrote the row, as in etl.runs.';
-COMMENT ON COLUMN analytics.fraud_signals.computed_at IS 'When the run computed the row.';
 
 CREATE INDEX fraud_signals_of_token ON analytics.fraud_signals (user_token);
 
@@ -381,6 +351,23 @@ COMMENT ON COLUMN analytics.erasures.token_digest IS 'SHA-256 of the token; the 
 COMMENT ON COLUMN analytics.erasures.rows_removed IS 'Rows removed by all erasures of the token.';
 COMMENT ON COLUMN analytics.erasures.run_id IS 'Run that erased last, as in etl.runs.';
 COMMENT ON COLUMN analytics.erasures.erased_at IS 'When it did.';
+
+-- What every table of measures ends with.
+DO $$
+DECLARE
+    measures regclass;
+BEGIN
+    FOREACH measures IN ARRAY ARRAY[
+        'public.user_analytics', 'public.user_activity', 'public.order_analytics', 'public.payment_analytics',
+        'public.notification_analytics', 'public.channel_analytics', 'analytics.activity_daily',
+        'analytics.churn_daily', 'analytics.cohort_retention', 'analytics.engagement_funnel',
+        'analytics.order_outcomes', 'analytics.product_daily', 'analytics.payment_failures',
+        'analytics.fraud_daily', 'analytics.fraud_signals']::regclass[]
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN %s.run_id IS %L', measures, 'Run that wrote the row, as in etl.runs.');
+        EXECUTE format('COMMENT ON COLUMN %s.computed_at IS %L', measures, 'When the run computed the row.');
+    END LOOP;
+END $$;
 
 -- The partition of a table for a day's month; made when it is not there.
 CREATE FUNCTION analytics.ensure_month(parent regclass, day date) RETURNS void LANGUAGE plpgsql AS $$

@@ -6,6 +6,35 @@ package enum SourceSchema: String, Sendable, CaseIterable {
     case v2
 }
 
+extension SourceSchema {
+    /// What a query's file calls the tables and columns that the schemas name differently.
+    ///
+    /// So that one file computes a measure from either; a name that is not listed stays as it is.
+    var names: [String: String] {
+        let tables = SourceTable.allCases.map { ($0.name(in: .v1), $0.name(in: self)) }
+        let columns = [
+            ("user", userColumn), ("owner", ownerColumn),
+            ("last_seen_at", self == .v1 ? "last_login_at" : "last_activity_at"),
+            ("is_verified", self == .v1 ? "email_verified IS TRUE" : "email_verified_at IS NOT NULL"),
+            ("tier", self == .v1 ? "subscription_type" : "subscription_tier"),
+        ]
+        return Dictionary(tables + columns) { first, _ in first }
+    }
+
+    /// What names a person in `users`.
+    var userColumn: String { self == .v1 ? "id" : "user_token" }
+
+    /// What names a person in every other table.
+    var ownerColumn: String { self == .v1 ? "user_id" : "user_token" }
+
+    /// A query's file with this schema's names in place of `{name}`.
+    func filled(_ text: [UInt8]) -> String {
+        names.reduce(String(decoding: text, as: UTF8.self)) { sql, name in
+            sql.replacing("{\(name.key)}", with: name.value)
+        }
+    }
+}
+
 /// A table of the source, whatever its name in either schema.
 package enum SourceTable: Sendable, CaseIterable {
     case users, orders, items, payments, notifications

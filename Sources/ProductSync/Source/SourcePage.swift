@@ -26,7 +26,7 @@ package struct IDPosition: Sendable, Equatable {
     package let type: BSONType
     package let bytes: [UInt8]
 
-    init(type: BSONType, bytes: [UInt8]) {
+    package init(type: BSONType, bytes: [UInt8]) {
         self.type = type
         self.bytes = bytes
     }

@@ -9,6 +9,7 @@ package struct SourceReader: Sendable {
     let pool: MongoPool
     let plan: ColumnPlan
     let context: RunContext
+    let range: SideRange<IDPosition>
 
     /// Bytes of projected documents that one page should hold.
     ///
@@ -23,10 +24,17 @@ package struct SourceReader: Sendable {
 
     private struct PageFull: Error {}
 
-    package init(pool: MongoPool, plan: ColumnPlan, context: RunContext) {
+    /// `range`: the documents that pages are read of; lookups see all.
+    package init(
+        pool: MongoPool,
+        plan: ColumnPlan,
+        context: RunContext,
+        range: SideRange<IDPosition> = .everything
+    ) {
         self.pool = pool
         self.plan = plan
         self.context = context
+        self.range = range
     }
 
     /// The brackets between the first and the last `_id`; empty for an empty collection.
@@ -64,19 +72,17 @@ package struct SourceReader: Sendable {
         _ deliver: (SourcePage) async throws -> Void
     ) async throws {
         let builder = SourcePageBuilder(plan: plan)
-        for bracket in brackets {
-            for start in bracket.starts {
-                try await readSegment(from: start, builder, deliver)
-            }
+        for segment in IDSegment.all(of: brackets, in: range) {
+            try await read(segment, builder, deliver)
         }
     }
 
-    private func readSegment(
-        from start: IDBracket.Start,
+    private func read(
+        _ segment: IDSegment,
         _ builder: SourcePageBuilder,
         _ deliver: (SourcePage) async throws -> Void
     ) async throws {
-        var filter = start.filter
+        var filter = segment.first
         var limit = 500
         while true {
             try Task.checkCancellation()
@@ -85,8 +91,8 @@ package struct SourceReader: Sendable {
             try await context.failpoint.reach("source.pageRead")
             try await deliver(page)
             // A single value has no "behind"; NaN, besides, compares greater to nothing.
-            guard !start.isSingleValue else { return }
-            filter = IDBracket.filter(after: last)
+            guard !segment.isSingleValue else { return }
+            filter = segment.filter(after: last)
             limit = Self.nextLimit(documents: page.documents, bytes: page.sourceBytes)
         }
     }
@@ -120,6 +126,18 @@ package struct SourceReader: Sendable {
             }
             return builder.take()
         }
+    }
+
+    /// How many documents the range has now, counted by the server, one bracket's share at a time.
+    package func count() async throws -> Int {
+        var total = 0
+        for segment in IDSegment.all(of: try await brackets(), in: range) {
+            total += try await context.retrying("source.count") {
+                try await pool.withSession { try await $0.count(plan.collection, filter: segment.first) }
+            }
+            context.progress.touch()
+        }
+        return total
     }
 
     /// The documents that may have one of these ids, in no order.
@@ -168,13 +186,13 @@ package struct SourceReader: Sendable {
         }
     }
 
-    private static func sort(ascending: Bool) -> BSONDocument {
+    static func sort(ascending: Bool) -> BSONDocument {
         var sort = BSONBuilder()
         sort.append("_id", int32: ascending ? 1 : -1)
         return sort.finish()
     }
 
-    private static var idOnly: BSONDocument {
+    static var idOnly: BSONDocument {
         var projection = BSONBuilder()
         projection.append("_id", int32: 1)
         return projection.finish()

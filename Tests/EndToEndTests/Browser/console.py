@@ -6,16 +6,21 @@ Each scenario starts its own daemon and source, acts as an operator does, and lo
 import os
 import signal
 import sys
+import tempfile
 import time
 import urllib.error
+import urllib.request
 
 from page import Page
 from shop import KEY, Shop, history, wait_for
 
 def sync():
     """Load, dry run, preview, confirm, the bar moves, the proof turns green; a second click does nothing twice."""
-    # Small batches, so that there is a while to watch.
-    with Shop(products=40_000, SYNC_BATCH_SIZE="20") as shop, Page(shop.start()) as page:
+    with Shop(products=40_000, SYNC_BATCH_SIZE="200") as shop, Page(shop.start()) as page:
+        # A slow target, so that there is a while to watch on any machine: 200 statements of at least 50 ms each.
+        shop.psql("""CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM pg_sleep(0.05); RETURN NULL; END'""")
+        shop.psql("CREATE TRIGGER slow AFTER INSERT ON product FOR EACH STATEMENT EXECUTE FUNCTION slowly()")
         page.open().sees("Nothing is proved yet")
         assert "unknown" in page.find(".verdict").get_attribute("class")
         page.click("[data-act=dry-product_sync]")
@@ -51,6 +56,53 @@ def moved(page, seen):
     if value:
         seen.add(value)
     return len(seen) >= 2
+
+
+def options():
+    """What a dry run was asked to do, the run that confirms it does too."""
+    with Shop(products=400) as shop, Page(shop.start()) as page:
+        asked = urllib.request.Request(
+            f"{shop.origin}/api/etl/jobs/product_sync/run", method="POST", headers={"Content-Type": "application/json"},
+            data=b'{"dryRun": true, "batchSize": 77, "verify": true}')
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            assert answer.status == 200
+        dry = shop.psql("SELECT id FROM etl.runs WHERE dry_run")
+        page.open(f"#/run/{dry}").sees("batchSize 77").sees("verify true")
+        page.click("[data-act=confirm]")
+        page.click("[data-choice=run]")
+        page.sees("400 rows written").sees("batchSize 77")
+        run = shop.psql("SELECT options->>'batchSize', options->>'verify', summary->>'proof' FROM etl.runs WHERE NOT dry_run")
+        assert run == "77|true|full-compare", run
+        page.check_layout()
+        page.check_clean()
+
+
+def documents():
+    """The page that dbt made is one click away: a link without a key, a file with one; and it says when there is none."""
+    with tempfile.TemporaryDirectory() as folder:
+        retail = {"RETAIL_DATABASE_URL": os.environ["CART_DB_URL"], "API_BASE_URL": "http://127.0.0.1:9", "DBT_DOCS_DIR": folder}
+        with Shop(JWT_KEY=KEY, **retail) as shop, Page(shop.start()) as page:
+            page.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=folder)
+            page.open().sees("A token, please")
+            give(page, shop.token("etl:read", subject="reader"))
+            page.sees("reader", "#session").click(".documentation")
+            page.sees("tallyman docs", "#alerts")
+            made = "<!DOCTYPE html><title>Warehouse</title><p>Models</p>"
+            with open(os.path.join(folder, "index.html"), "w") as file:
+                file.write(made)
+            page.click(".documentation")
+            saved = os.path.join(folder, "retail-documentation.html")
+            wait_for("the file is there", lambda: os.path.exists(saved))
+            with open(saved) as file:
+                assert file.read() == made
+            page.check_layout()
+            page.check_clean(["401", "404"])
+            shop.stop()
+            del shop.settings["JWT_KEY"]
+            shop.start()
+            page.script("sessionStorage.clear()")
+            page.open()
+            assert page.find("a.documentation").get_attribute("href") == f"{shop.origin}/docs/retail"
 
 
 def schedule():
@@ -434,7 +486,7 @@ def label(path, text):
         file.write(image[:33] + chunk + image[33:])
 
 
-SCENARIOS = [sync, schedule, watermark, letters, tokens, restart, ledger, markup, tabs, crowd, keyboard, paint, screens, readme]
+SCENARIOS = [sync, options, documents, schedule, watermark, letters, tokens, restart, ledger, markup, tabs, crowd, keyboard, paint, screens, readme]
 
 
 def main():

@@ -164,7 +164,7 @@ class Page:
         assert bad == [], f"console: {bad}"
         self.note_requests()
         assert self.requests, "the browser told of no request"
-        strangers = [url for _, url in self.requests if not url.startswith((self.shop.origin + "/", "data:", "about:"))]
+        strangers = [url for _, url in self.requests if not url.startswith((self.shop.origin + "/", f"blob:{self.shop.origin}/", "data:", "about:"))]
         assert strangers == [], f"requests to another origin: {strangers}"
 
     def check_layout(self):

@@ -1,8 +1,0 @@
--- Users registered within the window; of those, the verified and the premium.
-SELECT $3::date AS registration_date,
-    count(*) AS total_registrations,
-    count(*) FILTER (WHERE email_verified_at IS NOT NULL) AS verified_users,
-    count(*) FILTER (WHERE lower(subscription_tier::text) = 'premium') AS premium_signups
-FROM users_v2
-WHERE created_at >= $1 AND created_at < $2
-HAVING count(*) > 0
