@@ -49,9 +49,7 @@ extension Connection {
         let asksToClose = response.headers[.connection]?.lowercased() == "close"
         if !keeps { response.headers[.connection] = "close" }
         guard case .stream(let body) = response.body else {
-            hooks.enter(.sending)
-            let bytes = AnswerBytes.whole(response, isBodyless: head.method == .head)
-            try await stream.write(bytes, within: configuration.writeTimeout)
+            try await write(AnswerBytes.whole(response, isBodyless: head.method == .head))
             return keeps && !asksToClose
         }
         response.headers[.contentLength] = nil
@@ -65,6 +63,14 @@ extension Connection {
         if isChunked { try await stream.write(ChunkedEncoder.end, within: configuration.writeTimeout) }
         progress.rest += early
         return keeps && !asksToClose && !hooks.isDraining()
+    }
+
+    /// Writes a whole answer. Only one that the kernel does not take at once may be cut to make room for somebody.
+    func write(_ answer: [UInt8]) async throws {
+        let sent = try stream.writeNow(answer)
+        guard sent < answer.count else { return }
+        hooks.enter(.sending)
+        try await stream.write(Array(answer[sent...]), within: configuration.writeTimeout)
     }
 
     private enum StreamEvent: Sendable {

@@ -84,11 +84,7 @@ final class Connection<Stream: ByteStream>: Sendable {
         progress.pipelined += 1
         var request = request(head)
         if let answer = try answerAtOnce(request, head, match, progress) {
-            let sent = try stream.writeNow(answer)
-            if sent < answer.count {
-                hooks.enter(.sending)
-                try await stream.write(Array(answer[sent...]), within: configuration.writeTimeout)
-            }
+            try await write(answer)
             return true
         }
         // Without a route the body would be for nobody; a client that asks first need not send it.
