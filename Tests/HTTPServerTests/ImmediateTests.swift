@@ -1,5 +1,7 @@
 import HTTPServer
 import HTTPTypes
+import Telemetry
+import TestKit
 import Testing
 
 /// Routes that are answered where their request is read.
