@@ -66,8 +66,8 @@ package enum BSONExtJSON {
         case .objectID: JSONText.quoteHex(document, element.value, to: &out)
         case .date: JSONText.quoteDate(milliseconds: try BSONWalk.int64(document, at: at), to: &out)
         case .binary: try appendBinary(element, document, to: &out)
-        case .document: try appendObject(element.value, document, depth: depth, to: &out)
-        case .array: try appendArray(element.value, document, depth: depth, to: &out)
+        case .document: try appendNested(element.value, isArray: false, document, depth: depth, to: &out)
+        case .array: try appendNested(element.value, isArray: true, document, depth: depth, to: &out)
         case .regex, .timestamp, .code, .codeWithScope, .dbPointer, .minKey, .maxKey:
             try appendWrapped(element, document, depth: depth, to: &out)
         }
@@ -96,42 +96,28 @@ package enum BSONExtJSON {
         JSONText.quoteBase64(document, bytes, to: &out)
     }
 
-    private static func appendObject(
+    /// A document as an object, or an array, whose names are its places and not written.
+    private static func appendNested(
         _ range: Range<Int>,
+        isArray: Bool,
         _ document: Span<UInt8>,
         depth: Int,
         to out: inout [UInt8]
     ) throws {
         guard depth <= depthMax else { throw BSONWalk.malformed("nested deeper than \(depthMax)") }
-        out.append(UInt8(ascii: "{"))
+        out.append(isArray ? UInt8(ascii: "[") : UInt8(ascii: "{"))
         var first = true
         try BSONWalk.elements(of: document, in: range) { element in
             if !first { out.append(UInt8(ascii: ",")) }
             first = false
-            try JSONText.quote(document, element.name, to: &out)
-            out.append(UInt8(ascii: ":"))
+            if !isArray {
+                try JSONText.quote(document, element.name, to: &out)
+                out.append(UInt8(ascii: ":"))
+            }
             try appendValue(element, document, depth: depth + 1, to: &out)
             return true
         }
-        out.append(UInt8(ascii: "}"))
-    }
-
-    private static func appendArray(
-        _ range: Range<Int>,
-        _ document: Span<UInt8>,
-        depth: Int,
-        to out: inout [UInt8]
-    ) throws {
-        guard depth <= depthMax else { throw BSONWalk.malformed("nested deeper than \(depthMax)") }
-        out.append(UInt8(ascii: "["))
-        var first = true
-        try BSONWalk.elements(of: document, in: range) { element in
-            if !first { out.append(UInt8(ascii: ",")) }
-            first = false
-            try appendValue(element, document, depth: depth + 1, to: &out)
-            return true
-        }
-        out.append(UInt8(ascii: "]"))
+        out.append(isArray ? UInt8(ascii: "]") : UInt8(ascii: "}"))
     }
 
     /// The types JSON has no word for.
@@ -168,7 +154,7 @@ package enum BSONExtJSON {
             out.append(literal: #"{"$code":"#)
             try JSONText.quote(document, (value.lowerBound + 8)..<(scope - 1), to: &out)
             out.append(literal: #","$scope":"#)
-            try appendObject(scope..<value.upperBound, document, depth: depth, to: &out)
+            try appendNested(scope..<value.upperBound, isArray: false, document, depth: depth, to: &out)
             out.append(literal: "}")
         case .dbPointer:
             out.append(literal: #"{"$dbPointer":{"$ref":"#)

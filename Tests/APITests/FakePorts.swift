@@ -11,6 +11,7 @@ final class FakeRuns: RunsPort {
     struct State {
         var records: [RunID: RunRecord] = [:]
         var submitted: [(job: JobName, options: RunOptions, by: String)] = []
+        var shards: [RunID: [ShardRecord]] = [:]
         var cancelled: [RunID] = []
         var busy: RunBusy?
         var next: RunRecord?
@@ -54,6 +55,7 @@ final class FakeRuns: RunsPort {
     }
 
     func progress(_ id: RunID) -> ProgressSnapshot? { nil }
+    func shards(of id: RunID) async throws -> [ShardRecord] { state.withLock { $0.shards[id] ?? [] } }
     func run(_ id: RunID) async throws -> RunRecord? { state.withLock { $0.records[id] } }
 
     func runs(_ query: RunsQuery) async throws -> [RunRecord] {

@@ -6,6 +6,8 @@ import Runtime
 package struct JobFacts: Sendable {
     package let job: JobDescription
     package var active: RunRecord?
+    /// The shards of the active run, where it has some.
+    package var shards: [ShardRecord] = []
     /// The newest run that ended and might write.
     package var ended: RunRecord?
     package var proved: RunRecord?

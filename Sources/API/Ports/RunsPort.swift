@@ -45,6 +45,8 @@ package protocol RunsPort: Sendable {
     /// Live progress of a run of this process, else nil.
     func progress(_ id: RunID) -> ProgressSnapshot?
     func run(_ id: RunID) async throws -> RunRecord?
+    /// The shards of a run, in their order; empty for a run that is not cut.
+    func shards(of id: RunID) async throws -> [ShardRecord]
     func runs(_ query: RunsQuery) async throws -> [RunRecord]
     /// The newest ended run that is, or is not, a dry run.
     func lastRun(_ job: JobName, dryRun: Bool) async throws -> RunRecord?

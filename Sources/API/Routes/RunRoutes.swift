@@ -103,7 +103,9 @@ struct RunRoutes: Sendable {
     private func show(_ request: APIRequest) async throws -> ServerResponse {
         try request.allowQuery()
         let record = try await find(request)
-        return .json(["success": true, "run": RunAnswer.run(record, progress: ports.runs.progress(record.id))])
+        let shards = try await ports.runs.shards(of: record.id)
+        let run = RunAnswer.run(record, progress: ports.runs.progress(record.id), shards: shards)
+        return .json(["success": true, "run": run])
     }
 
     private func cancel(_ request: APIRequest) async throws -> ServerResponse {

@@ -28,14 +28,8 @@ package struct DBTDocumentation: Sendable {
     /// Throws `.settingsInvalid` when dbt is not there, `.proofFailed` when it ended well without a page,
     /// `.permissionDenied` when the folder may not be written.
     package func build(logger: Logger) async throws -> String {
-        let profile = try DBTProfile(settings.database)
-        let workspace = try DBTWorkspace(
-            below: FileManager.default.temporaryDirectory.path,
-            profilesFolder: settings.profilesFolder,
-            profile: profile
-        )
-        defer { workspace.remove() }
-        let process = DBTProcess(settings: settings, profile: profile, workspace: workspace)
+        let process = try DBTProcess(settings)
+        defer { process.workspace.remove() }
         let ended = try await process.run(["docs", "generate", "--static"]) { line in
             guard line.level == "error" || line.level == "warn" else { return }
             logger.event(line.level == "error" ? .error : .warning, "dbt", [.stage: "docs", .kind: line.event])
@@ -49,8 +43,10 @@ package struct DBTDocumentation: Sendable {
                 detail: ended.complaint
             )
         }
-        guard let page = FileManager.default.contents(atPath: workspace.target + "/static_index.html"), !page.isEmpty
-        else { throw TallyError(.proofFailed, during: "retail.docs", "dbt ended well, but made no page") }
+        let made = process.workspace.target + "/static_index.html"
+        guard let page = FileManager.default.contents(atPath: made), !page.isEmpty else {
+            throw TallyError(.proofFailed, during: "retail.docs", "dbt ended well, but made no page")
+        }
         return try put(page)
     }
 

@@ -9,6 +9,17 @@ struct DBTProcess: Sendable {
     let profile: DBTProfile
     let workspace: DBTWorkspace
 
+    /// Unpacks the project into a folder of its own, which the caller removes.
+    init(_ settings: GoldSettings) throws {
+        self.settings = settings
+        profile = try DBTProfile(settings.database)
+        workspace = try DBTWorkspace(
+            below: FileManager.default.temporaryDirectory.path,
+            profilesFolder: settings.profilesFolder,
+            profile: profile
+        )
+    }
+
     struct Ended: Sendable {
         /// nil when a signal ended it.
         let code: Int32?

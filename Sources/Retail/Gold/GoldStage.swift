@@ -42,14 +42,8 @@ struct GoldStage: Sendable {
     func run() async throws -> GoldReport {
         context.progress.stage("gold")
         try await endSessions()
-        let profile = try DBTProfile(settings.database)
-        let workspace = try DBTWorkspace(
-            below: FileManager.default.temporaryDirectory.path,
-            profilesFolder: settings.profilesFolder,
-            profile: profile
-        )
-        defer { workspace.remove() }
-        let process = DBTProcess(settings: settings, profile: profile, workspace: workspace)
+        let process = try DBTProcess(settings)
+        defer { process.workspace.remove() }
         var report = GoldReport()
         do {
             for step in Self.steps {

@@ -78,16 +78,7 @@ enum ProcessSetup {
 
     static func startLogging(_ log: Settings.Log, level: Logger.Level) {
         LoggingSystem.bootstrap { label in
-            switch log.format {
-            case .json:
-                var handler = JSONLogHandler(label: label)
-                handler.logLevel = level
-                return RunLogHandler(handler)
-            case .text:
-                var handler = TextLogHandler(label: label)
-                handler.logLevel = level
-                return RunLogHandler(handler)
-            }
+            RunLogHandler(LineLogHandler(label: label, format: log.format, level: level))
         }
         MetricsSystem.bootstrap(MetricsRegistry.shared)
     }

@@ -7,6 +7,7 @@ import HTTPServer
 import Logging
 import Postgres
 import Runtime
+import Telemetry
 
 /// All settings of the daemon and its commands, read once and passed as values.
 struct Settings: Sendable {
@@ -17,8 +18,6 @@ struct Settings: Sendable {
         /// The variables among those of schedules that were given: what `jobs.yaml` cannot change.
         let given: Set<SettingName>
     }
-
-    enum LogFormat: Sendable { case json, text }
 
     struct Log: Sendable {
         let format: LogFormat
