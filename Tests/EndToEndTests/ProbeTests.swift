@@ -33,7 +33,7 @@ import Testing
         try await daemon.stop()
     }
 
-    /// Flags that contradict the tables of the analytics' source: an error at the start, and not ready until it is mended.
+    /// Flags that contradict the source's tables: an error at the start, and not ready until it is mended.
     @Test func theAnalyticsFlagsContradictTheTables() async throws {
         let postgres = try TestPostgres.shared()
         let source = try postgres.freshDatabase()
@@ -56,7 +56,10 @@ import Testing
         try await expectReady(false, daemon, because: "analyticsTables: settings-invalid: ENABLE_V1_SCHEMA is true")
         try await daemon.process.waitForText("a check at start failed")
         let line = try #require(daemon.log.split(separator: "\n").first { $0.contains("a check at start failed") })
-        #expect(line.contains("\"error\"") && line.contains("Let ENABLE_V1_SCHEMA name the schema"), "\(line)")
+        #expect(
+            line.contains("\"level\":\"error\"") && line.contains("Let ENABLE_V1_SCHEMA name the schema"),
+            "\(line)"
+        )
         try postgres.psql(source, v1)
         try await expectReady(true, daemon)
         try await daemon.stop()

@@ -41,7 +41,7 @@ import Testing
         #expect(schedules.map(\.expressionText) == ["*/30 * * * *", "*/5 * * * *"])
     }
 
-    /// The file's zone for all jobs leaves those alone whose feature has a zone of its own; an entry of theirs does not.
+    /// The file's zone for all jobs does not move those whose feature has a zone of its own; an entry of theirs does.
     @Test func aFeaturesOwnZoneStays() throws {
         try folder("timezone: Asia/Tokyo\n") { folder in
             var book = try book(folder)
