@@ -58,7 +58,7 @@ let package = Package(
         .target(name: "Telemetry", dependencies: ["Runtime", log, coreMetrics, metrics], swiftSettings: safe),
         .target(
             name: "HTTPServer",
-            dependencies: ["HTTPWire", "Runtime", "Telemetry", log, coreMetrics, metrics, lifecycle, httpTypes],
+            dependencies: ["CLibC", "HTTPWire", "Runtime", "Telemetry", log, coreMetrics, metrics, lifecycle, httpTypes],
             swiftSettings: house
         ),
         .target(name: "Postgres", dependencies: ["CLibPQ", "Runtime", "Telemetry", log], swiftSettings: house),
@@ -142,6 +142,12 @@ let package = Package(
             path: "Tests/MongoStandIn",
             swiftSettings: house
         ),
+        .executableTarget(
+            name: "HotPath",
+            dependencies: ["HTTPServer", "HTTPWire", "Mongo", "Postgres", "ProductSync", httpTypes],
+            path: "Benchmarks/HotPath",
+            swiftSettings: house
+        ),
         tests("HTTPClientTests", ["HTTPClient", "Runtime"]),
         tests("RuntimeTests", ["Runtime"]),
         tests("AlertsTests", ["Alerts", "Engine", "HTTPClient", "Postgres", "Runtime", log, crypto]),
@@ -196,7 +202,7 @@ let package = Package(
 // bin/test builds the HTTP layers alone under the sanitizers: what they do not import need not be built once more.
 if Context.environment["TALLYMAN_SLICE"] == "http" {
     let slice: Set = [
-        "Runtime", "Telemetry", "HTTPWire", "HTTPServer", "TestKit", "HTTPWireTests", "HTTPServerTests",
+        "CLibC", "Runtime", "Telemetry", "HTTPWire", "HTTPServer", "TestKit", "HTTPWireTests", "HTTPServerTests",
     ]
     package.products = []
     package.targets.removeAll { !slice.contains($0.name) }

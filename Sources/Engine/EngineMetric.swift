@@ -37,6 +37,13 @@ enum EngineMetric {
         Gauge(label: "etl_last_success_timestamp_seconds", dimensions: [("source", job.rawValue)])
             .record(date.timeIntervalSince1970)
     }
+
+    static func shards(_ job: JobName, _ states: [ShardRecord.State: Int]) {
+        for state in ShardRecord.State.allCases {
+            Gauge(label: "etl_shards", dimensions: [("source", job.rawValue), ("state", state.rawValue)])
+                .record(states[state] ?? 0)
+        }
+    }
 }
 
 /// Gauges that must be right on every replica and after a restart, though another process made the history.
@@ -60,6 +67,9 @@ package struct HistoryGauges: Sendable {
     private func refresh() async throws {
         for job in jobs {
             do {
+                if let states = try await ShardStore(state: ledger.state).statesOfNewest(job) {
+                    EngineMetric.shards(job, states)
+                }
                 if let end = try await ledger.lastSuccess(job: job)?.finishedAt {
                     EngineMetric.lastSuccess(job, at: end)
                 }

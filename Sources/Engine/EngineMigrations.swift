@@ -8,6 +8,7 @@ package enum EngineMigrations {
         ("20261121000150_deepen_engine.sql", PackageResources._0261121000150_deepen_engine_sql),
         ("20261121000200_create_rate_limits.sql", PackageResources._0261121000200_create_rate_limits_sql),
         ("20261121000300_index_history.sql", PackageResources._0261121000300_index_history_sql),
+        ("20261121000400_create_shards.sql", PackageResources._0261121000400_create_shards_sql),
     ]
 
     /// Throws `.settingsInvalid` when a compiled file is not in dbmate's form.

@@ -10,18 +10,28 @@ enum Fence {
     ///
     /// A predecessor frozen between its fence statement and COMMIT holds the row: its session is ended, which rolls it
     /// back. Waits at most ten seconds for the row. Throws `.leaseLost` when the target knows a newer fence.
-    static func raise(_ job: JobName, to fence: Int64, in target: PGPool) async throws {
+    ///
+    /// Raising the fence of a whole job shuts out its parts too. A part's is raised only while its whole still has the
+    /// fence it had when the part began.
+    static func raise(_ job: JobName, to fence: Int64, partOf whole: PartOf? = nil, in target: PGPool) async throws {
         try await target.withConnection { connection in
             _ = try await connection.query(
                 """
                 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-                WHERE application_name = $1 AND datname = current_database() AND usename = current_user
-                    AND pid <> pg_backend_pid()
+                WHERE (application_name = $1 OR starts_with(application_name, $1 || $2))
+                    AND datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
                 """,
-                [.text(sessionTag(job))]
+                [.text(sessionTag(job)), .text(JobName.partMark)]
             )
             let raised = try await connection.withTransaction { connection in
                 try await connection.execute("SET LOCAL lock_timeout = '10s'")
+                if let whole, let wholeFence = whole.fence {
+                    let isValid = try await connection.query(
+                        "SELECT 1 FROM etl.fences WHERE job = $1 AND fence = $2 FOR SHARE",
+                        [.text(whole.job.rawValue), .int(wholeFence)]
+                    )
+                    guard isValid.rows.count == 1 else { throw takenOver(whole.job, during: "fence.raise") }
+                }
                 return try await connection.query(
                     """
                     INSERT INTO etl.fences (job, fence) VALUES ($1, $2)
@@ -45,18 +55,38 @@ enum Fence {
     /// The first statement of a writing transaction: holds the fence's row until COMMIT and names the session.
     ///
     /// Throws `.leaseLost` when another run has taken over.
-    static func hold(_ job: JobName, _ fence: Int64, durable: Bool, on connection: PGConnection) async throws {
+    /// A part holds its whole's row beside its own, shared with the other parts.
+    static func hold(
+        _ job: JobName,
+        _ fence: Int64,
+        partOf whole: PartOf? = nil,
+        durable: Bool,
+        on connection: PGConnection
+    ) async throws {
+        var values: [PGValue] = [.text(job.rawValue), .int(fence), .text(sessionTag(job)), .bool(durable)]
+        var wholeSQL = ""
+        var condition = ""
+        if let whole, let wholeFence = whole.fence {
+            wholeSQL =
+                "WITH whole AS MATERIALIZED "
+                + "(SELECT 1 FROM etl.fences WHERE job = $5 AND fence = $6 FOR SHARE) "
+            condition = " AND EXISTS (SELECT FROM whole)"
+            values += [.text(whole.job.rawValue), .int(wholeFence)]
+        }
         let held = try await connection.query(
             """
-            UPDATE etl.fences SET touched_at = clock_timestamp() WHERE job = $1 AND fence = $2
+            \(wholeSQL)UPDATE etl.fences SET touched_at = clock_timestamp()
+            WHERE job = $1 AND fence = $2\(condition)
             RETURNING set_config('application_name', $3::text, true),
                 set_config('synchronous_commit', CASE WHEN $4 THEN current_setting('synchronous_commit') ELSE 'off' END,
                     true)
             """,
-            [.text(job.rawValue), .int(fence), .text(sessionTag(job)), .bool(durable)]
+            values
         )
-        guard held.affectedRows == 1 else {
-            throw TallyError(.leaseLost, during: "run.write", "another run of \(job) has taken over")
-        }
+        guard held.affectedRows == 1 else { throw takenOver(job, during: "run.write") }
+    }
+
+    private static func takenOver(_ job: JobName, during stage: StaticString) -> TallyError {
+        TallyError(.leaseLost, during: stage, "another run of \(job) has taken over")
     }
 }

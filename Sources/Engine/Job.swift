@@ -9,10 +9,13 @@ package protocol Job: Sendable {
     var family: String? { get }
     /// Databases that the job writes; each carries the fence of its runs.
     var targets: [PGPool] { get }
+    /// The run that a run of this job is a part of; nil for a job that stands for itself.
+    var partOf: PartOf? { get }
     /// Does the work. Throws the first error that is not to be retried or quarantined.
     func run(_ context: RunContext) async throws -> RunSummary
 }
 
 extension Job {
     package var family: String? { nil }
+    package var partOf: PartOf? { nil }
 }

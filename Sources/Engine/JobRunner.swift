@@ -64,7 +64,8 @@ package final class JobRunner: Sendable {
     /// Wins the job's lease, opens a run in the ledger and hands it to `run()`.
     ///
     /// `id` lets the caller know the run before it exists. Throws `RunBusy` with the running run when the lease is
-    /// held; `.notFound` for an unknown job, `.migrationsMissing` before `tallyman migrate up`.
+    /// held, or while a run in parts is under way; `.notFound` for an unknown job, `.migrationsMissing` before
+    /// `tallyman migrate up`.
     @discardableResult
     package func submit(
         _ name: JobName,
@@ -77,21 +78,38 @@ package final class JobRunner: Sendable {
         guard let job = jobs[name] else {
             throw TallyError(.notFound, during: "run.submit", "there is no job \"\(name)\"")
         }
-        guard case .won(let lease) = try await lease(of: name, for: id) else {
-            throw RunBusy(job: name, running: try await runningRun(of: name))
+        return try await submit(job, options, trigger: trigger, requestedBy: requestedBy, id: id, resuming: resuming)
+    }
+
+    /// The same for a job that this runner was not made with: a part of a run (`Job.partOf`).
+    @discardableResult
+    package func submit(
+        _ job: any Job,
+        _ options: RunOptions,
+        trigger: RunTrigger,
+        requestedBy: String,
+        id: RunID = RunID(),
+        resuming: RunRecord? = nil
+    ) async throws -> RunID {
+        guard case .won(let lease) = try await lease(of: job.name, sharing: job.partOf?.job, for: id) else {
+            throw RunBusy(job: job.name, running: try await runningRun(of: job))
         }
         do {
             try await failpoint.reach("submit.leaseWon")
+            if let whole = try await ledger.runInParts(job: job.name) {
+                throw RunBusy(job: job.name, running: whole.id)
+            }
             // Who holds the lease is the only one: every other run of the job was left by a process that is gone.
-            for left in try await ledger.open(job: name) { try await markInterrupted(left) }
+            for left in try await ledger.open(job: job.name) { try await markInterrupted(left) }
             try await ledger.insert(
                 id,
-                name,
+                job.name,
                 options,
                 trigger: trigger,
                 requestedBy: requestedBy,
                 holder: holder,
-                resuming: resuming
+                resuming: resuming,
+                partOf: job.partOf
             )
             try await failpoint.reach("submit.recorded")
             try await ledger.move(id, to: .running, fence: options.dryRun ? nil : lease.fence)
@@ -102,7 +120,8 @@ package final class JobRunner: Sendable {
                 options: options,
                 lease: lease,
                 cancel: CancelSignal(),
-                progress: Progress()
+                progress: Progress(),
+                resumed: resuming?.id
             )
             active.withLock { $0[id] = Active(progress: run.progress, cancel: run.cancel) }
             try await accepted.send(run)
@@ -114,9 +133,15 @@ package final class JobRunner: Sendable {
         }
     }
 
-    private func lease(of job: JobName, for run: RunID) async throws -> Lease.Attempt {
+    private func lease(of job: JobName, sharing whole: JobName? = nil, for run: RunID) async throws -> Lease.Attempt {
         do {
-            return try await Lease.acquire("job:\(job)", run: run, holder: holder, settings: state.settings)
+            return try await Lease.acquire(
+                Lease.name(of: job),
+                sharing: whole.map { Lease.name(of: $0) },
+                run: run,
+                holder: holder,
+                settings: state.settings
+            )
         } catch let error as TallyError where error.serverError?.sqlState == "42P01" {
             throw TallyError(
                 .migrationsMissing,
@@ -128,13 +153,19 @@ package final class JobRunner: Sendable {
         }
     }
 
-    private func runningRun(of job: JobName) async throws -> RunID? {
-        try await ledger.runs(job: job, state: .running, limit: 1).first?.id
+    /// The run that keeps a run of the job from starting, as far as the ledger knows it.
+    private func runningRun(of job: any Job) async throws -> RunID? {
+        for name in [job.name, job.partOf?.job].compactMap(\.self) {
+            let running = try await ledger.runs(job: name, state: .running, limit: 1).first?.id
+            if let running, running != job.partOf?.run { return running }
+        }
+        return nil
     }
 
     private func markInterrupted(_ record: RunRecord) async throws {
         if record.state == .queued { try await ledger.move(record.id, to: .running) }
-        try await ledger.move(record.id, to: .interrupted)
+        // Nobody but who finds it can end a run in parts that was cancelled while none of them was going.
+        try await ledger.move(record.id, to: record.isInParts && record.isCancelRequested ? .cancelled : .interrupted)
         logger.event(.warning, "a run was interrupted", [.runID: "\(record.id)", .job: record.job.rawValue])
     }
 
@@ -164,7 +195,8 @@ package final class JobRunner: Sendable {
         do {
             // A process that only froze must not commit once its run is on record as interrupted.
             if record.fence != nil {
-                for target in jobs[record.job]?.targets ?? [] {
+                let job = jobs[record.job] ?? record.job.whole.flatMap { jobs[$0] }
+                for target in job?.targets ?? [] {
                     try await Fence.raise(record.job, to: lease.fence, in: target)
                 }
             }
@@ -233,6 +265,7 @@ package final class JobRunner: Sendable {
             run: run,
             ledger: ledger,
             settings: settings,
+            holder: holder,
             failpoint: failpoint,
             logger: logger
         )

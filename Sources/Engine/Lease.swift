@@ -18,17 +18,31 @@ actor Lease {
     let name: String
     let holder: String
     let fence: Int64
+    /// The lease of the whole that this one is for a part of: held shared, so that parts run beside each other and
+    /// never beside the whole.
+    private let sharing: String?
     private let settings: PGSettings
     private var connection: PGConnection
     private var renewedAt = ContinuousClock.now
 
-    private init(name: String, holder: String, fence: Int64, settings: PGSettings, connection: PGConnection) {
+    private init(
+        name: String,
+        holder: String,
+        fence: Int64,
+        sharing: String?,
+        settings: PGSettings,
+        connection: PGConnection
+    ) {
         self.name = name
         self.holder = holder
         self.fence = fence
+        self.sharing = sharing
         self.settings = settings
         self.connection = connection
     }
+
+    /// How the lease of a job is called.
+    static func name(of job: JobName) -> String { "job:\(job)" }
 
     enum Attempt {
         case won(Lease)
@@ -36,26 +50,36 @@ actor Lease {
     }
 
     /// Tries once; does not wait for the holder, nor longer than 15 seconds for the server.
-    static func acquire(_ name: String, run: RunID, holder: String, settings: PGSettings) async throws -> Attempt {
+    static func acquire(
+        _ name: String,
+        sharing: String? = nil,
+        run: RunID,
+        holder: String,
+        settings: PGSettings
+    ) async throws -> Attempt {
         try await withDeadline(.seconds(15), during: "lease.acquire") {
-            try await attempt(name, run: run, holder: holder, settings: settings)
+            try await attempt(name, sharing: sharing, run: run, holder: holder, settings: settings)
         }
     }
 
-    private static func attempt(_ name: String, run: RunID, holder: String, settings: PGSettings) async throws
-        -> Attempt
-    {
+    private static func attempt(
+        _ name: String,
+        sharing: String?,
+        run: RunID,
+        holder: String,
+        settings: PGSettings
+    ) async throws -> Attempt {
         let connection = try await PGConnection.connect(settings)
         do {
-            var locked = try await lock(connection, name)
+            var locked = try await lock(connection, name, sharing)
             let row = try await connection.query(
                 "SELECT expires_at < clock_timestamp() FROM etl.leases WHERE name = $1",
                 [.text(name)]
             )
             if !locked, try row.rows.first?[0].bool() == true {
                 // The holder's session lives but its heart does not: a freeze. With its session ended the lock is free.
-                try await endHolder(connection, name)
-                locked = try await lock(connection, name)
+                try await endHolder(connection, name, sharing)
+                locked = try await lock(connection, name, sharing)
             }
             guard locked else {
                 await connection.close()
@@ -74,36 +98,75 @@ actor Lease {
             guard let fence = try won.rows.first?[0].int64() else {
                 throw TallyError(.unknown, during: "lease.acquire", "the lease row could not be written")
             }
-            let lease = Lease(name: name, holder: holder, fence: fence, settings: settings, connection: connection)
-            return .won(lease)
+            return .won(
+                Lease(
+                    name: name,
+                    holder: holder,
+                    fence: fence,
+                    sharing: sharing,
+                    settings: settings,
+                    connection: connection
+                )
+            )
         } catch {
             await connection.close()
             throw error
         }
     }
 
-    private static func lock(_ connection: PGConnection, _ name: String) async throws -> Bool {
+    /// The next fence of a part that runs inside its whole's process, whose lease covers it.
+    static func nextFence(_ name: String, run: RunID, holder: String, on connection: PGConnection) async throws -> Int64
+    {
+        let raised = try await connection.query(
+            """
+            INSERT INTO etl.leases (name, holder, run_id, fence, expires_at)
+            VALUES ($1, $2, $3, 1, clock_timestamp())
+            ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, run_id = excluded.run_id,
+                fence = etl.leases.fence + 1, expires_at = excluded.expires_at
+            RETURNING fence
+            """,
+            [.text(name), .text(holder), .uuid(run.rawValue)]
+        )
+        guard let fence = try raised.rows.first?[0].int64() else {
+            throw TallyError(.unknown, during: "lease.fence", "the lease row could not be written")
+        }
+        return fence
+    }
+
+    private static func lock(_ connection: PGConnection, _ name: String, _ sharing: String?) async throws -> Bool {
         try await connection.query(
-            "SELECT pg_try_advisory_lock(\(lockSpace), hashtext($1))",
-            [.text(name)]
+            """
+            SELECT CASE WHEN pg_try_advisory_lock(\(lockSpace), hashtext($1)) THEN
+                CASE WHEN $2::text IS NULL THEN true
+                     ELSE pg_try_advisory_lock_shared(\(lockSpace), hashtext($2)) END
+                ELSE false END
+            """,
+            [.text(name), sharing.map { .text($0) } ?? .null]
         ).rows.first?[0].bool() ?? false
     }
 
-    /// Ends the session of a holder whose lease ran out.
+    /// Ends the sessions of holders whose own lease ran out, whether they hold this lock alone or share it.
     ///
     /// A session that is younger than the expiry belongs to somebody who just won the lock and has not written the row
     /// yet: it is left alone for as long as a lease lives.
-    private static func endHolder(_ connection: PGConnection, _ name: String) async throws {
+    private static func endHolder(_ connection: PGConnection, _ name: String, _ sharing: String?) async throws {
         _ = try await connection.query(
             """
-            SELECT pg_terminate_backend(a.pid, 5000) FROM pg_locks k JOIN pg_stat_activity a USING (pid)
-                JOIN etl.leases l ON l.name = $1
-            WHERE k.locktype = 'advisory' AND k.classid = \(lockSpace) AND k.objid = hashtext($1)::oid AND k.granted
-                AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                AND a.pid <> pg_backend_pid() AND l.expires_at < clock_timestamp()
-                AND a.backend_start < greatest(l.expires_at, clock_timestamp() - \(lifetimeSQL))
+            SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity a
+            WHERE a.pid <> pg_backend_pid() AND EXISTS (
+                    SELECT FROM pg_locks k WHERE k.pid = a.pid AND k.locktype = 'advisory' AND k.granted
+                        AND k.classid = \(lockSpace)
+                        AND k.objid IN (hashtext($1)::oid, hashtext(coalesce($2::text, $1))::oid)
+                        AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+                AND EXISTS (
+                    SELECT FROM pg_locks own JOIN etl.leases l ON hashtext(l.name)::oid = own.objid
+                    WHERE own.pid = a.pid AND own.locktype = 'advisory' AND own.granted
+                        AND own.classid = \(lockSpace) AND own.mode = 'ExclusiveLock'
+                        AND own.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                        AND l.expires_at < clock_timestamp()
+                        AND a.backend_start < greatest(l.expires_at, clock_timestamp() - \(lifetimeSQL)))
             """,
-            [.text(name)]
+            [.text(name), sharing.map { .text($0) } ?? .null]
         )
     }
 
@@ -136,7 +199,7 @@ actor Lease {
                 connection = fresh
                 // The server may not have noticed yet that the old session is gone.
                 let isOurs = try await withDeadline(Self.patience, during: "lease.renew") {
-                    guard try await Self.lock(fresh, self.name) else { return false }
+                    guard try await Self.lock(fresh, self.name, self.sharing) else { return false }
                     try await self.extend(fresh)
                     return true
                 }

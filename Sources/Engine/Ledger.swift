@@ -12,8 +12,8 @@ package struct Ledger: Sendable {
 
     static let columns = """
         id, job, trigger, requested_by, dry_run, state, fence, queued_at, started_at, finished_at, heartbeat_at,
-        progress::text, summary::text, error::text, attempt, resumed_from,
-        (options - 'dryRun')::text
+        progress::text, summary::text, error::text, attempt, resumed_from, part_of, in_parts,
+        cancel_requested_by IS NOT NULL, (options - 'dryRun')::text
         """
 
     package func run(_ id: RunID) async throws -> RunRecord? {
@@ -81,7 +81,7 @@ package struct Ledger: Sendable {
             trigger: trigger,
             requestedBy: try row[3].string(),
             dryRun: try row[4].bool(),
-            options: try json(row[16]) ?? [:],
+            options: try json(row[19]) ?? [:],
             state: state,
             fence: row[6].isNull ? nil : try row[6].int64(),
             queuedAt: try row[7].date(),
@@ -93,7 +93,10 @@ package struct Ledger: Sendable {
             error: row[13].isNull
                 ? nil : try JSONDecoder().decode(RunError.self, from: Data(try row[13].string().utf8)),
             attempt: try row[14].int(),
-            resumedFrom: row[15].isNull ? nil : RunID(rawValue: try row[15].uuid())
+            resumedFrom: row[15].isNull ? nil : RunID(rawValue: try row[15].uuid()),
+            partOf: row[16].isNull ? nil : RunID(rawValue: try row[16].uuid()),
+            isInParts: try row[17].bool(),
+            isCancelRequested: try row[18].bool()
         )
     }
 
@@ -107,17 +110,18 @@ package struct Ledger: Sendable {
         trigger: RunTrigger,
         requestedBy: String,
         holder: String,
-        resuming: RunRecord? = nil
+        resuming: RunRecord? = nil,
+        partOf: PartOf? = nil
     ) async throws {
-        let text = String(decoding: try JSONEncoder().encode(options), as: UTF8.self)
+        let text = try options.json()
         try await change(
             "INSERT INTO etl.runs (id, job, trigger, requested_by, dry_run, options, state, holder, attempt, "
-                + "resumed_from, heartbeat_at) "
-                + "VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9, clock_timestamp())",
+                + "resumed_from, part_of, heartbeat_at) "
+                + "VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9, $10, clock_timestamp())",
             [
                 .uuid(id.rawValue), .text(job.rawValue), .text(trigger.rawValue), .text(requestedBy),
                 .bool(options.dryRun), .json(text), .text(holder), .int(Int64(Self.attempt(after: resuming))),
-                resuming.map { .uuid($0.id.rawValue) } ?? .null,
+                resuming.map { .uuid($0.id.rawValue) } ?? .null, partOf.map { .uuid($0.run.rawValue) } ?? .null,
             ]
         )
     }
@@ -132,7 +136,7 @@ package struct Ledger: Sendable {
     func insertSkipped(_ id: RunID, _ job: JobName, _ options: RunOptions, requestedBy: String, holder: String)
         async throws
     {
-        let text = String(decoding: try JSONEncoder().encode(options), as: UTF8.self)
+        let text = try options.json()
         // In one statement: a queued run without a lease would be taken for one whose process died.
         try await change(
             "INSERT INTO etl.runs (id, job, trigger, requested_by, dry_run, options, state, holder, finished_at, "
@@ -156,13 +160,26 @@ package struct Ledger: Sendable {
     /// Runs that ended in the last ten minutes because their process was told to stop, and that nothing followed.
     func stopped() async throws -> [RunRecord] { try await records(Self.stoppedLately) }
 
+    /// A run in parts lives while any of its parts does, and as long after as parts may take to be started again.
+    static let partsPatienceSQL = "interval '1 hour'"
+
     /// Runs under way that nobody has written about for a while; their process may be dead.
     func silent(for limit: Duration) async throws -> [RunRecord] {
         try await query(
-            "WHERE state IN ('queued', 'running') "
-                + "AND heartbeat_at < now() - make_interval(secs => $1) ORDER BY queued_at LIMIT 100",
+            "WHERE state IN ('queued', 'running') AND heartbeat_at < now() - make_interval(secs => $1) "
+                + "AND (NOT in_parts OR cancel_requested_by IS NOT NULL "
+                + "OR heartbeat_at < now() - \(Self.partsPatienceSQL)) ORDER BY queued_at LIMIT 100",
             [.double(Double(limit.components.seconds))]
         )
+    }
+
+    /// The run in parts of a job that is under way: neither ended, cancelled nor left for longer than the patience.
+    func runInParts(job: JobName) async throws -> RunRecord? {
+        try await query(
+            "WHERE state = 'running' AND job = $1 AND in_parts AND cancel_requested_by IS NULL "
+                + "AND heartbeat_at >= now() - \(Self.partsPatienceSQL) ORDER BY queued_at DESC LIMIT 1",
+            [.text(job.rawValue)]
+        ).first
     }
 
     /// What a run was asked to do.
@@ -209,8 +226,11 @@ package struct Ledger: Sendable {
     }
 
     /// Notes that the run lives and how far it is; who asked to cancel it, if anybody.
-    func heartbeat(_ id: RunID, _ progress: JSONValue) async throws -> String? {
+    ///
+    /// A part notes it for its whole as well; who asks to cancel the whole asks all its parts.
+    func heartbeat(_ id: RunID, _ progress: JSONValue, of whole: RunID? = nil) async throws -> String? {
         try await state.withConnection { connection in
+            if let whole, let by = try await noteWhole(whole, on: connection) { return by }
             let result = try await connection.query(
                 "UPDATE etl.runs SET heartbeat_at = clock_timestamp(), progress = $2 WHERE id = $1 "
                     + "RETURNING coalesce(cancel_requested_by, '')",
@@ -305,4 +325,9 @@ extension Ledger {
             [.text(TallyError.Kind.cancelled.rawValue)]
         )
     }
+}
+
+extension RunOptions {
+    /// As the ledger keeps them.
+    func json() throws -> String { String(decoding: try JSONEncoder().encode(self), as: UTF8.self) }
 }

@@ -60,7 +60,10 @@ package final class Progress: Sendable {
     private static let stagesMax = 32
     private let started = ContinuousClock.now
 
-    package init() {}
+    private let whole: Progress?
+
+    /// `whole`: the progress of a run that this is a part of; what is read, compared and written counts there too.
+    package init(reportingTo whole: Progress? = nil) { self.whole = whole }
 
     package func stage(_ name: String) {
         let at = secondsSinceStart
@@ -73,7 +76,10 @@ package final class Progress: Sendable {
     }
 
     /// Counts that something is tried again.
-    package func noteRetry() { state.withLock { $0.retries += 1 } }
+    package func noteRetry() {
+        state.withLock { $0.retries += 1 }
+        whole?.noteRetry()
+    }
 
     private var secondsSinceStart: Double {
         let elapsed = started.duration(to: .now)
@@ -86,10 +92,14 @@ package final class Progress: Sendable {
             state.waits += waiting ? 1 : -1
             state.steps += 1
         }
+        whole?.note(waiting: waiting)
     }
 
     /// Says that something went on that no count shows.
-    package func touch() { state.withLock { $0.steps += 1 } }
+    package func touch() {
+        state.withLock { $0.steps += 1 }
+        whole?.touch()
+    }
 
     /// What the watchdog compares: the stage, a number that rises with all that happens, and whether it waits.
     var mark: (stage: String, steps: Int, isWaiting: Bool) {
@@ -103,6 +113,7 @@ package final class Progress: Sendable {
             state.written += written
             state.steps += 1
         }
+        whole?.add(read: read, compared: compared, written: written)
     }
 
     package var total: Int? {

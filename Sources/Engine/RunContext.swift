@@ -15,7 +15,13 @@ package final class RunContext: Sendable {
     package let progress: Progress
     package let deadLetters: DeadLetterSink
     package let failpoint: Failpoint
+    /// The run that this one is a part of.
+    package let partOf: PartOf?
+    /// The run that this one takes up again after its process died.
+    package let resumed: RunID?
     private let backoff: Backoff
+    private let parts: PartFences?
+    private let whole: RunContext?
     private let retriesCounted = Mutex(0)
     private let lossesCounted = Mutex(0)
 
@@ -28,7 +34,11 @@ package final class RunContext: Sendable {
         progress: Progress,
         deadLetters: DeadLetterSink,
         failpoint: Failpoint = .none,
-        backoff: Backoff = Backoff()
+        backoff: Backoff = Backoff(),
+        partOf: PartOf? = nil,
+        resumed: RunID? = nil,
+        parts: PartFences? = nil,
+        whole: RunContext? = nil
     ) {
         self.runID = runID
         self.job = job
@@ -39,6 +49,40 @@ package final class RunContext: Sendable {
         self.deadLetters = deadLetters
         self.failpoint = failpoint
         self.backoff = backoff
+        self.partOf = partOf
+        self.resumed = resumed
+        self.parts = parts
+        self.whole = whole
+    }
+
+    /// A part of this run inside its own process, with a fence and a progress of its own; this run's lease covers it.
+    ///
+    /// What it reads and writes counts for this run too. Throws `.leaseLost` when another run has taken over.
+    package func part(_ index: Int) async throws -> RunContext {
+        let name = job.part(index)
+        let part = PartOf(job: job, run: runID, fence: fence)
+        return RunContext(
+            runID: runID,
+            job: name,
+            options: options,
+            fence: fence == nil ? nil : try await parts?.raise(name, of: part),
+            logger: logger,
+            progress: Progress(reportingTo: progress),
+            deadLetters: deadLetters,
+            failpoint: failpoint,
+            backoff: backoff,
+            partOf: part,
+            parts: parts,
+            whole: self
+        )
+    }
+
+    /// The shards of runs, where this run may have some.
+    package var shards: ShardStore? { parts.map { ShardStore(state: $0.state) } }
+
+    private func countRetry() {
+        retriesCounted.withLock { $0 += 1 }
+        whole?.countRetry()
     }
 
     /// Who asks to be left alone for longer than this is not waited for: the run fails and says why.
@@ -67,7 +111,7 @@ package final class RunContext: Sendable {
         }
         do {
             let result = try await connection.withTransaction { connection in
-                try await Fence.hold(job, fence, durable: durable, on: connection)
+                try await Fence.hold(job, fence, partOf: partOf, durable: durable, on: connection)
                 try await failpoint.reach("write.afterFence")
                 let result = try await body(connection)
                 try await failpoint.reach("write.beforeCommit")
@@ -100,7 +144,7 @@ package final class RunContext: Sendable {
                 else { throw error }
                 let wait = max(delay, ours.retryAfter ?? .zero)
                 attempt += 1
-                retriesCounted.withLock { $0 += 1 }
+                countRetry()
                 logger.event(
                     .warning,
                     "tried again after a transient failure",

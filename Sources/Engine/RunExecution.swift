@@ -11,6 +11,8 @@ struct AcceptedRun: Sendable {
     let lease: Lease
     let cancel: CancelSignal
     let progress: Progress
+    /// The run that this one takes up again.
+    let resumed: RunID?
 }
 
 /// Carries out one run: raises the fences, watches the job while it works, writes its end.
@@ -18,6 +20,7 @@ struct RunExecution: Sendable {
     let run: AcceptedRun
     let ledger: Ledger
     let settings: RunSettings
+    let holder: String
     let failpoint: Failpoint
     let logger: Logger
 
@@ -46,13 +49,16 @@ struct RunExecution: Sendable {
             logger: runLogger,
             progress: run.progress,
             deadLetters: DeadLetterSink(
-                job: run.job.name,
+                job: run.job.partOf?.job ?? run.job.name,
                 runID: run.id,
                 pool: run.job.targets.first,
                 keepsPayloads: settings.keepsPayloads
             ),
             failpoint: failpoint,
-            backoff: settings.backoff
+            backoff: settings.backoff,
+            partOf: run.job.partOf,
+            resumed: run.resumed,
+            parts: PartFences(state: ledger.state, targets: run.job.targets, holder: holder)
         )
         runLogger.event(.debug, "run began", [.job: run.job.name.rawValue])
         let outcome = await attempt(context)
@@ -116,7 +122,9 @@ struct RunExecution: Sendable {
     /// The job under its fences. Raising them may take seconds, in which the lease is renewed and a cancel heard.
     private func work(_ context: RunContext) async throws -> RunSummary {
         if let fence = context.fence {
-            for target in run.job.targets { try await Fence.raise(run.job.name, to: fence, in: target) }
+            for target in run.job.targets {
+                try await Fence.raise(run.job.name, to: fence, partOf: run.job.partOf, in: target)
+            }
         }
         try await failpoint.reach("run.started")
         return try await run.job.run(context)
@@ -146,7 +154,7 @@ struct RunExecution: Sendable {
             try await run.lease.renew()
             do {
                 let asked = try await withDeadline(.seconds(3), during: "run.heartbeat") {
-                    try await ledger.heartbeat(run.id, run.progress.snapshot.json)
+                    try await ledger.heartbeat(run.id, run.progress.snapshot.json, of: run.job.partOf?.run)
                 }
                 if asked != nil { return }
             } catch let error as TallyError where error.kind.disposition == .retry {

@@ -150,6 +150,12 @@ package struct RunRecord: Sendable {
     /// 1, and one more each time it was taken up again after a process died.
     package let attempt: Int
     package let resumedFrom: RunID?
+    /// The run that this one is a part of.
+    package let partOf: RunID?
+    /// Carried by the processes of its parts, not by one of its own.
+    package let isInParts: Bool
+    /// Somebody asked to cancel it.
+    package let isCancelRequested: Bool
 
     package init(
         id: RunID,
@@ -168,7 +174,10 @@ package struct RunRecord: Sendable {
         summary: JSONValue? = nil,
         error: RunError? = nil,
         attempt: Int = 1,
-        resumedFrom: RunID? = nil
+        resumedFrom: RunID? = nil,
+        partOf: RunID? = nil,
+        isInParts: Bool = false,
+        isCancelRequested: Bool = false
     ) {
         self.id = id
         self.job = job
@@ -187,6 +196,9 @@ package struct RunRecord: Sendable {
         self.error = error
         self.attempt = attempt
         self.resumedFrom = resumedFrom
+        self.partOf = partOf
+        self.isInParts = isInParts
+        self.isCancelRequested = isCancelRequested
     }
 }
 

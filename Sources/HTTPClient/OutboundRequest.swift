@@ -48,19 +48,20 @@ package struct OutboundResponse: Sendable {
         self.body = body
     }
 
+    /// The server's own clock when it answered; nil when it does not say.
+    package var date: Date? { headers["date"].flatMap(HTTPDate.parse) }
+
     /// How long `Retry-After` asks to wait (RFC 9110, 10.2.3): seconds or a date; at most a day, nil when absent.
+    ///
+    /// A date is the server's, so it is counted from the answer's `Date`, and from `now` only where there is none.
     package func retryAfter(now: Date) -> Duration? {
         guard let text = headers["retry-after"]?.trimmingCharacters(in: .whitespaces), !text.isEmpty else { return nil }
         let seconds: Double
         if let number = Double(text), number.isFinite {
             seconds = number
         } else {
-            let format = DateFormatter()
-            format.locale = Locale(identifier: "en_US_POSIX")
-            format.timeZone = TimeZone(secondsFromGMT: 0)
-            format.dateFormat = "EEE, dd MMM yyyy HH:mm:ss zzz"
-            guard let date = format.date(from: text) else { return nil }
-            seconds = date.timeIntervalSince(now)
+            guard let until = HTTPDate.parse(text) else { return nil }
+            seconds = until.timeIntervalSince(date ?? now)
         }
         return .milliseconds(Int64(min(86_400, max(0, seconds)) * 1_000))
     }

@@ -6,6 +6,8 @@ package protocol ByteStream: Sendable {
     func read(within limit: Duration) async throws -> [UInt8]
     /// Writes all. Throws `.deadlineExceeded` when the peer takes nothing for `limit`, `.cancelled` when it is gone.
     func write(_ bytes: [UInt8], within limit: Duration) async throws
+    /// Writes without waiting; returns how many bytes were taken, which may be none. Throws `.cancelled` as `write` does.
+    func writeNow(_ bytes: [UInt8]) throws -> Int
     /// Tells the peer that nothing more is written; reading goes on.
     func finishWriting()
     /// Ends reading, also one that waits. May be called from anywhere.

@@ -17,6 +17,7 @@ enum AnswerBytes {
             response.status,
             response.headers,
             leaving: [.transferEncoding, .contentLength, .date],
+            shared: response.shared?.lines ?? [],
             lines: own,
             room: sent.count
         )
@@ -26,7 +27,8 @@ enum AnswerBytes {
 
     static func head(_ response: ServerResponse) -> [UInt8] {
         let own = "Date: " + HTTPDate.now() + "\r\n"
-        return ResponseHead.bytes(response.status, response.headers, leaving: [.date], lines: own)
+        let shared = response.shared?.lines ?? []
+        return ResponseHead.bytes(response.status, response.headers, leaving: [.date], shared: shared, lines: own)
     }
 
     /// 204 and 304 end with their head (RFC 9110 §15.3.5, §15.4.5).

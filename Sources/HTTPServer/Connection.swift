@@ -49,6 +49,16 @@ final class Connection<Stream: ByteStream>: Sendable {
         var served = 0
         /// Heads in a row that were there without waiting.
         var pipelined = 0
+        var last: LastHead?
+    }
+
+    /// A short head that came in one piece: a client that asks the same again, as probes do, has it read once.
+    struct LastHead {
+        static var bytesMax: Int { 512 }
+
+        let bytes: [UInt8]
+        let head: RequestHead
+        let match: Router.Match?
     }
 
     /// The client ended the connection, or nothing more can be said to it.
@@ -68,9 +78,32 @@ final class Connection<Stream: ByteStream>: Sendable {
 
     /// One request; false when its answer was the last.
     private func serve(_ progress: inout Progress) async throws -> Bool {
-        let head = try await readHead(&progress)
+        let end = try await awaitBytes(&progress)
+        let (head, match) = try await readHead(&progress, until: end)
         progress.served += 1
-        let match = head.target.isServerWide ? nil : router.match(head.method, head.path)
+        progress.pipelined += 1
+        var request = request(head)
+        if let answer = try answerAtOnce(request, head, match, progress) {
+            let sent = try stream.writeNow(answer)
+            if sent < answer.count {
+                hooks.enter(.sending)
+                try await stream.write(Array(answer[sent...]), within: configuration.writeTimeout)
+            }
+            return true
+        }
+        // Without a route the body would be for nobody; a client that asks first need not send it.
+        let isBodyWanted = match != nil || !head.expectsContinue
+        if isBodyWanted { request.body = try await readBody(head, match?.options.bodyMax, &progress) }
+        let start = ContinuousClock.now
+        hooks.enter(.handling)
+        let response = try await respond(to: request, head, match)
+        metric.answered(head.method, match, status: response.status.code)
+        metric.took(ContinuousClock.now - start, match)
+        let keeps = mayGoOn(head, progress) && (isBodyWanted || head.framing == .none)
+        return try await send(response, to: head, keeps: keeps, &progress)
+    }
+
+    private func request(_ head: RequestHead) -> ServerRequest {
         var request = ServerRequest(
             method: head.method,
             path: head.path,
@@ -82,97 +115,30 @@ final class Connection<Stream: ByteStream>: Sendable {
             host: head.host
         )
         request.isServerWide = head.target.isServerWide
-        // Without a route the body would be for nobody; a client that asks first need not send it.
-        let isBodyWanted = match != nil || !head.expectsContinue
-        if isBodyWanted { request.body = try await readBody(head, match?.options.bodyMax, &progress) }
-        let start = ContinuousClock.now
-        hooks.enter(.handling)
-        let response = try await respond(to: request, head, match)
-        metric.answered(head.method, route: match?.pattern, status: response.status.code)
-        metric.took(ContinuousClock.now - start, route: match?.pattern)
-        let keeps =
-            head.keepsAlive && (isBodyWanted || head.framing == .none) && !hooks.isDraining()
-            && progress.served < configuration.requestsPerConnectionMax
+        return request
+    }
+
+    private func mayGoOn(_ head: RequestHead, _ progress: Progress) -> Bool {
+        head.keepsAlive && !hooks.isDraining() && progress.served < configuration.requestsPerConnectionMax
             && progress.pipelined < configuration.pipelinedMax
-        return try await send(response, to: head, keeps: keeps, &progress)
     }
 
-    /// Throws `Ended` when there is no further request.
-    private func readHead(_ progress: inout Progress) async throws -> RequestHead {
-        var parser = RequestHeadParser(limits: configuration.limits)
-        var bytes = progress.rest
-        progress.rest = []
-        var waited = false
-        var isIdle = progress.served > 0 && bytes.isEmpty
-        var end = ContinuousClock.now + (isIdle ? configuration.idleTimeout : configuration.headTimeout)
-        hooks.enter(isIdle ? .idle : .receiving)
-        while true {
-            if case .head(let head, let rest) = try parser.feed(bytes) {
-                progress.rest = rest
-                progress.pipelined = waited ? 1 : progress.pipelined + 1
-                return head
-            }
-            if hooks.isDraining(), parser.isEmpty { throw Ended() }
-            waited = true
-            do {
-                bytes = try await stream.read(within: ContinuousClock.now.duration(to: end))
-            } catch let error as TallyError where error.kind == .deadlineExceeded {
-                if parser.isEmpty { throw Ended() }
-                throw HTTPFailure(408, "the request head did not arrive in time")
-            }
-            if bytes.isEmpty || hooks.isEvicted() {
-                if parser.isEmpty { throw Ended() }
-                throw endedEarly("head")
-            }
-            if isIdle {
-                isIdle = false
-                end = ContinuousClock.now + configuration.headTimeout
-                hooks.enter(.receiving)
-            }
-        }
-    }
-
-    private func endedEarly(_ part: String) -> HTTPFailure {
-        hooks.isEvicted()
-            ? HTTPFailure(408, "the request took too long while others waited")
-            : HTTPFailure(400, "the request ended inside its \(part)")
-    }
-
-    private func readBody(_ head: RequestHead, _ routeMax: Int?, _ progress: inout Progress) async throws -> [UInt8] {
-        let bodyMax = min(routeMax ?? .max, configuration.limits.bodyBytes)
-        if case .length(let length) = head.framing, length > bodyMax { throw HTTPFailure.bodyTooLarge(bodyMax) }
-        if head.framing == .none || head.framing == .length(0) { return [] }
-        hooks.enter(.receiving)
-        if head.expectsContinue, progress.rest.isEmpty {
-            try await stream.write(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8), within: configuration.writeTimeout)
-        }
-        let end = ContinuousClock.now + configuration.bodyTimeout
-        if case .length(let length) = head.framing {
-            var body = progress.rest
-            while body.count < length { body += try await moreBody(until: end) }
-            progress.rest = Array(body[length...])
-            body.removeLast(body.count - length)
-            return body
-        }
-        var decoder = ChunkedDecoder(limits: configuration.limits, bodyMax: bodyMax)
-        var bytes = progress.rest
-        while true {
-            if let rest = try decoder.feed(bytes) {
-                progress.rest = rest
-                return decoder.body
-            }
-            bytes = try await moreBody(until: end)
-        }
-    }
-
-    private func moreBody(until end: ContinuousClock.Instant) async throws -> [UInt8] {
-        do {
-            let bytes = try await stream.read(within: ContinuousClock.now.duration(to: end))
-            guard !bytes.isEmpty, !hooks.isEvicted() else { throw endedEarly("body") }
-            return bytes
-        } catch let error as TallyError where error.kind == .deadlineExceeded {
-            throw HTTPFailure(408, "the body did not arrive in time")
-        }
+    /// The answer to a request that needs no body and nobody else, after which the connection goes on; nil for every
+    /// other. No phase is entered: from the table's view the client is waited for all the time.
+    private func answerAtOnce(
+        _ request: ServerRequest,
+        _ head: RequestHead,
+        _ match: Router.Match?,
+        _ progress: Progress
+    ) throws -> [UInt8]? {
+        guard let match, router.isImmediate(match), head.framing == .none, mayGoOn(head, progress) else { return nil }
+        let start = ContinuousClock.now
+        guard let response = router.respondAtOnce(to: request, match: match), case .bytes = response.body,
+            response.headers[.connection] == nil
+        else { return nil }
+        metric.answered(head.method, match, status: response.status.code)
+        metric.took(ContinuousClock.now - start, match)
+        return AnswerBytes.whole(response, isBodyless: head.method == .head)
     }
 
     /// The handler's answer. One that is late is answered for with 503 at once and then cancelled; the connection
@@ -182,7 +148,7 @@ final class Connection<Stream: ByteStream>: Sendable {
         _ head: RequestHead,
         _ match: Router.Match?
     ) async throws -> ServerResponse {
-        if let options = match?.options, options.longRunning || options.isImmediate {
+        if let options = match?.options, options.longRunning {
             return await router.respond(to: request, match: match)
         }
         return try await withThrowingTaskGroup(of: ServerResponse?.self) { group in
@@ -201,7 +167,7 @@ final class Connection<Stream: ByteStream>: Sendable {
                     _ = await refuse(
                         HTTPFailure(503, "the handler took too long"),
                         method: head.method,
-                        route: match?.pattern
+                        match
                     )
                     stream.finishWriting()
                     group.cancelAll()
@@ -214,12 +180,16 @@ final class Connection<Stream: ByteStream>: Sendable {
     }
 
     /// Answers what no handler will see; false when the client cannot be told.
-    private func refuse(_ failure: HTTPFailure, method: HTTPRequest.Method? = nil, route: String? = nil) async -> Bool {
-        metric.answered(method, route: route, status: failure.status)
+    private func refuse(
+        _ failure: HTTPFailure,
+        method: HTTPRequest.Method? = nil,
+        _ match: Router.Match? = nil
+    ) async -> Bool {
+        metric.answered(method, match, status: failure.status)
         logger.event(
             .info,
             "request refused",
-            [.status: "\(failure.status)", .route: route ?? "none", .reason: failure.reason]
+            [.status: "\(failure.status)", .route: match?.pattern ?? "none", .reason: failure.reason]
         )
         var response = router.errorResponse(failure)
         response.headers[.connection] = "close"

@@ -9,14 +9,14 @@ import Synchronization
 /// kept, since making one costs more than counting.
 final class HTTPMetric: Sendable {
     private struct Answer: Hashable {
-        let method: String
-        let route: String
+        let route: Int
+        let method: Int
         let status: Int
     }
 
     private struct Handles {
         var answers: [Answer: Counter] = [:]
-        var durations: [String: Metrics.Timer] = [:]
+        var durations: [Int: Metrics.Timer] = [:]
     }
 
     private let factory: any MetricsFactory
@@ -28,11 +28,14 @@ final class HTTPMetric: Sendable {
         open = Gauge(label: "http_connections", factory: factory)
     }
 
-    func answered(_ method: HTTPRequest.Method?, route: String?, status: Int) {
-        let answer = Answer(method: Self.label(method), route: route ?? "none", status: status)
+    /// - Parameter match: nil when no route took the request.
+    func answered(_ method: HTTPRequest.Method?, _ match: Router.Match?, status: Int) {
+        let method = Self.methods.firstIndex { $0 == method } ?? Self.methods.count
+        let answer = Answer(route: match?.number ?? -1, method: method, status: status)
         let counter = handles.withLock { handles in
             if let known = handles.answers[answer] { return known }
-            let dimensions = [("route", answer.route), ("method", answer.method), ("status", "\(status)")]
+            let label = method < Self.methods.count ? Self.methods[method].rawValue : "other"
+            let dimensions = [("route", match?.pattern ?? "none"), ("method", label), ("status", "\(status)")]
             let counter = Counter(label: "http_requests_total", dimensions: dimensions, factory: factory)
             handles.answers[answer] = counter
             return counter
@@ -40,13 +43,13 @@ final class HTTPMetric: Sendable {
         counter.increment()
     }
 
-    func took(_ duration: Duration, route: String?) {
-        let route = route ?? "none"
+    func took(_ duration: Duration, _ match: Router.Match?) {
         let timer = handles.withLock { handles in
-            if let known = handles.durations[route] { return known }
+            if let known = handles.durations[match?.number ?? -1] { return known }
             let label = "http_request_duration_seconds"
-            let timer = Metrics.Timer(label: label, dimensions: [("route", route)], factory: factory)
-            handles.durations[route] = timer
+            let dimensions = [("route", match?.pattern ?? "none")]
+            let timer = Metrics.Timer(label: label, dimensions: dimensions, factory: factory)
+            handles.durations[match?.number ?? -1] = timer
             return timer
         }
         let parts = duration.components
@@ -61,10 +64,5 @@ final class HTTPMetric: Sendable {
         Counter(label: "http_connections_evicted_total", factory: factory).increment()
     }
 
-    private static func label(_ method: HTTPRequest.Method?) -> String {
-        switch method {
-        case .get, .head, .post, .put, .patch, .delete, .options: method?.rawValue ?? "other"
-        default: "other"
-        }
-    }
+    private static let methods: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options]
 }

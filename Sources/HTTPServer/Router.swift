@@ -7,8 +7,6 @@ package typealias PathParameters = [String: String]
 package struct RouteOptions: Sendable {
     /// May take longer than the handler limit, as a run does.
     package let longRunning: Bool
-    /// Answers without waiting for anybody, so that no limit needs to stand beside it.
-    package let isImmediate: Bool
     /// Bytes; nil means the server's limit.
     package let bodyMax: Int?
     /// Media types a body may have; nil leaves it to the handler.
@@ -18,13 +16,11 @@ package struct RouteOptions: Sendable {
 
     package init(
         longRunning: Bool = false,
-        isImmediate: Bool = false,
         bodyMax: Int? = nil,
         consumes: [String]? = nil,
         produces: String? = nil
     ) {
         self.longRunning = longRunning
-        self.isImmediate = isImmediate
         self.bodyMax = bodyMax
         self.consumes = consumes
         self.produces = produces
@@ -36,12 +32,17 @@ package struct Router: Sendable {
     package typealias Handler = @Sendable (ServerRequest, PathParameters) async throws -> ServerResponse
     package typealias Next = @Sendable (ServerRequest) async throws -> ServerResponse
     package typealias Middleware = @Sendable (ServerRequest, String?, Next) async throws -> ServerResponse
+    /// The same for a handler that waits for nobody.
+    package typealias ImmediateHandler = @Sendable (ServerRequest) throws -> ServerResponse
+    package typealias ImmediateMiddleware =
+        @Sendable (ServerRequest, String?, ImmediateHandler) throws -> ServerResponse
 
     /// The route a request takes: what is known before its body is read.
     package struct Match: Sendable {
         package let pattern: String
         package let options: RouteOptions
-        fileprivate let index: Int
+        /// Of all routes in the order they were added.
+        let number: Int
     }
 
     private struct Route {
@@ -50,6 +51,8 @@ package struct Router: Sendable {
         let segments: [Segment]
         let options: RouteOptions
         let handler: Handler
+        /// Of a route that waits for nobody and has no parameters.
+        let immediate: ImmediateHandler?
         let parameterCount: Int
     }
 
@@ -71,6 +74,8 @@ package struct Router: Sendable {
     /// Where those with parameters stand, by the number of their segments.
     private var parametric: [Int: [Int]] = [:]
     package var middleware: [Middleware] = []
+    /// What stands around immediate handlers, one for each of `middleware`; a route goes the long way while one lacks.
+    package var immediateMiddleware: [ImmediateMiddleware] = []
     package var errorResponse: @Sendable (HTTPFailure) -> ServerResponse = { failure in
         var headers = HTTPFields()
         if !failure.allow.isEmpty { headers[.allow] = failure.allow.joined(separator: ", ") }
@@ -86,6 +91,27 @@ package struct Router: Sendable {
         options: RouteOptions = RouteOptions(),
         handler: @escaping Handler
     ) {
+        add(method, pattern, options, handler, immediate: nil)
+    }
+
+    /// A route without parameters whose handler waits for nobody: answered where the request was read, with no task
+    /// and no limit beside it.
+    package mutating func onImmediate(
+        _ method: HTTPRequest.Method,
+        _ pattern: String,
+        options: RouteOptions = RouteOptions(),
+        handler: @escaping ImmediateHandler
+    ) {
+        add(method, pattern, options, { request, _ in try handler(request) }, immediate: handler)
+    }
+
+    private mutating func add(
+        _ method: HTTPRequest.Method,
+        _ pattern: String,
+        _ options: RouteOptions,
+        _ handler: @escaping Handler,
+        immediate: ImmediateHandler?
+    ) {
         let segments = pattern.split(separator: "/").map(Segment.init)
         let parameterCount = segments.count(where: \.isParameter)
         if parameterCount == 0 {
@@ -100,6 +126,7 @@ package struct Router: Sendable {
                 segments: segments,
                 options: options,
                 handler: handler,
+                immediate: parameterCount == 0 ? immediate : nil,
                 parameterCount: parameterCount
             )
         )
@@ -112,7 +139,7 @@ package struct Router: Sendable {
     package func match(_ method: HTTPRequest.Method, _ path: [String]) -> Match? {
         let wanted = method == .head ? HTTPRequest.Method.get : method
         guard let index = there(path).first(where: { routes[$0].method == wanted }) else { return nil }
-        return Match(pattern: routes[index].pattern, options: routes[index].options, index: index)
+        return Match(pattern: routes[index].pattern, options: routes[index].options, number: index)
     }
 
     /// The routes of the pattern that fits a path best: one without parameters before one with.
@@ -132,7 +159,7 @@ package struct Router: Sendable {
 
     /// The same with the route that `match` has found before.
     func respond(to request: ServerRequest, match: Match?) async -> ServerResponse {
-        let route = match.map { routes[$0.index] }
+        let route = match.map { routes[$0.number] }
         // From the inside out.
         var next: Next = { [self] request in
             guard let route else { return errorResponse(failure(request)) }
@@ -146,9 +173,35 @@ package struct Router: Sendable {
         do {
             return try await next(request)
         } catch {
-            return errorResponse(HTTPFailure(500, "the request failed"))
+            return errorResponse(Self.failed)
         }
     }
+
+    /// The answer of an immediate route; nil for every other, which `respond` answers. Never throws either.
+    func respondAtOnce(to request: ServerRequest, match: Match) -> ServerResponse? {
+        let route = routes[match.number]
+        guard let handler = route.immediate, immediateMiddleware.count == middleware.count else { return nil }
+        var next: ImmediateHandler = { [self] request in
+            if let refusal = Self.refusal(request, route.options) { return errorResponse(refusal) }
+            return try handler(request)
+        }
+        for layer in immediateMiddleware.reversed() {
+            let inner = next
+            next = { try layer($0, route.pattern, inner) }
+        }
+        do {
+            return try next(request)
+        } catch {
+            return errorResponse(Self.failed)
+        }
+    }
+
+    /// Whether `respondAtOnce` answers.
+    func isImmediate(_ match: Match) -> Bool {
+        routes[match.number].immediate != nil && immediateMiddleware.count == middleware.count
+    }
+
+    private static let failed = HTTPFailure(500, "the request failed")
 
     private func failure(_ request: ServerRequest) -> HTTPFailure {
         let there = request.isServerWide ? routes : there(request.path).map { routes[$0] }

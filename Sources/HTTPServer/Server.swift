@@ -7,13 +7,21 @@ import Telemetry
 
 /// The HTTP server: listens, serves each connection as a child task, stops gracefully.
 package final class Server: Service {
+    /// What a connection's task asks often, without the lock.
+    private final class Seat: Sendable {
+        let stream: SocketStream
+        let isEvicted = Atomic(false)
+
+        init(_ stream: SocketStream) { self.stream = stream }
+    }
+
     private struct State {
         var isDraining = false
         /// `admit` waits for a connection that may be closed.
         var isFull = false
         var port: Int?
         var table: ConnectionTable
-        var streams: [ConnectionTable.ID: SocketStream] = [:]
+        var seats: [ConnectionTable.ID: Seat] = [:]
     }
 
     private let configuration: HTTPServerConfiguration
@@ -21,6 +29,8 @@ package final class Server: Service {
     private let logger: Logger
     private let metric: HTTPMetric
     private let state: Mutex<State>
+    /// The same as `State.isDraining`, without the lock.
+    private let isDraining = Atomic(false)
     private let listening = TestSignal()
     /// Told when a connection has gone or may be closed, for an `admit` that waits.
     private let freed = BoundedChannel<Void>(capacity: 1)
@@ -62,11 +72,12 @@ package final class Server: Service {
             await withTaskCancellationHandler {
                 await withDiscardingTaskGroup { group in
                     while let stream = await listener.accept(exhausted: { self.makeRoom() }) {
-                        guard let number = await self.admit(stream) else {
+                        let seat = Seat(stream)
+                        guard let number = await self.admit(seat) else {
                             stream.close()
                             continue
                         }
-                        group.addTask(executorPreference: stream.shard) { await self.serve(stream, number) }
+                        group.addTask(executorPreference: stream.shard) { await self.serve(seat, number) }
                     }
                 }
             } onCancel: {
@@ -91,14 +102,14 @@ package final class Server: Service {
     }
 
     /// Nil when the server stops.
-    private func admit(_ stream: SocketStream) async -> ConnectionTable.ID? {
+    private func admit(_ seat: Seat) async -> ConnectionTable.ID? {
         while true {
             let admission = state.withLock { state -> ConnectionTable.Admission? in
                 guard !state.isDraining else { return nil }
                 let admission = state.table.admit()
                 state.isFull = admission == .full
-                if case .admitted(let id) = admission { state.streams[id] = stream }
-                if case .admittedInsteadOf(_, let id) = admission { state.streams[id] = stream }
+                if case .admitted(let id) = admission { state.seats[id] = seat }
+                if case .admittedInsteadOf(_, let id) = admission { state.seats[id] = seat }
                 return admission
             }
             switch admission {
@@ -126,16 +137,18 @@ package final class Server: Service {
     /// Ends an evicted connection; its own task says so to the client and closes it.
     private func close(_ victim: ConnectionTable.ID) {
         metric.evicted()
-        let (stream, isSending) = state.withLock { state in
-            (state.streams[victim], state.table.all(in: .sending, .streaming).contains(victim))
+        let (seat, isSending) = state.withLock { state in
+            (state.seats[victim], state.table.all(in: .sending, .streaming).contains(victim))
         }
-        if isSending { stream?.abort() } else { stream?.hangUp() }
+        seat?.isEvicted.store(true, ordering: .releasing)
+        if isSending { seat?.stream.abort() } else { seat?.stream.hangUp() }
     }
 
-    private func serve(_ stream: SocketStream, _ id: ConnectionTable.ID) async {
+    private func serve(_ seat: Seat, _ id: ConnectionTable.ID) async {
+        let stream = seat.stream
         let hooks = ConnectionHooks(
-            isDraining: { self.state.withLock { $0.isDraining } },
-            isEvicted: { self.state.withLock { $0.table.isEvicted(id) } },
+            isDraining: { self.isDraining.load(ordering: .acquiring) },
+            isEvicted: { seat.isEvicted.load(ordering: .acquiring) },
             enter: { phase in self.enter(phase, id) }
         )
         let connection = Connection(
@@ -149,7 +162,7 @@ package final class Server: Service {
         await connection.run()
         state.withLock { state in
             state.table.remove(id)
-            state.streams.removeValue(forKey: id)
+            state.seats.removeValue(forKey: id)
         }
         stream.close()
         countConnections()
@@ -161,7 +174,7 @@ package final class Server: Service {
         let (late, isFull) = state.withLock { state -> (SocketStream?, Bool) in
             state.table.enter(phase, id)
             let isLate = state.isDraining && (phase == .idle || phase == .streaming)
-            return (isLate ? state.streams[id] : nil, state.isFull)
+            return (isLate ? state.seats[id]?.stream : nil, state.isFull)
         }
         late?.hangUp()
         if isFull, phase != .handling { _ = freed.offer(()) }
@@ -174,7 +187,8 @@ package final class Server: Service {
     private func drain() {
         let waiting = state.withLock { state in
             state.isDraining = true
-            return state.table.all(in: .idle, .streaming).compactMap { state.streams[$0] }
+            isDraining.store(true, ordering: .releasing)
+            return state.table.all(in: .idle, .streaming).compactMap { state.seats[$0]?.stream }
         }
         for stream in waiting { stream.hangUp() }
         _ = freed.offer(())

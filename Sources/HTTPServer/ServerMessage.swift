@@ -45,10 +45,35 @@ package struct ServerResponse: Sendable {
     package var status: HTTPResponse.Status
     package var headers: HTTPFields
     package var body: Body
+    /// Fields besides `headers` that many answers share.
+    package var shared: SharedFields?
+
+    /// `headers` and what is shared.
+    package var allHeaders: HTTPFields {
+        var all = headers
+        for field in shared?.fields ?? [] { all.append(field) }
+        return all
+    }
 
     package init(status: HTTPResponse.Status, headers: HTTPFields = [:], body: Body = .bytes([])) {
         self.status = status
         self.headers = headers
         self.body = body
+    }
+}
+
+/// Fields that are the same in many answers, written once.
+package struct SharedFields: Sendable {
+    package let fields: [HTTPField]
+    let lines: [UInt8]
+
+    package init(_ fields: [HTTPField]) {
+        self.fields = fields
+        lines = fields.flatMap { Array("\($0.name.rawName): \($0.value)\r\n".utf8) }
+    }
+
+    /// Whether one of them is also in `headers`, which then counts.
+    package func overlaps(_ headers: HTTPFields) -> Bool {
+        headers.contains { field in fields.contains { $0.name == field.name } }
     }
 }

@@ -6,33 +6,41 @@ package enum ResponseHead {
     ///
     /// - Parameters:
     ///   - left: fields that are not written.
-    ///   - lines: whole lines, each with its CRLF, written after the fields; the caller answers for their form.
+    ///   - shared: whole lines, each with its CRLF, written after the fields; the caller answers for their form.
+    ///   - lines: more such lines.
     ///   - room: bytes that the caller will append.
     package static func bytes(
         _ status: HTTPResponse.Status,
         _ fields: HTTPFields,
         leaving left: [HTTPField.Name] = [],
+        shared: [UInt8] = [],
         lines: String = "",
         room: Int = 0
     ) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(640 + room)
-        bytes += "HTTP/1.1 ".utf8
-        bytes += String(status.code).utf8
-        bytes.append(32)
-        bytes += (status.reasonPhrase.isEmpty ? (phrases[status.code] ?? "") : status.reasonPhrase).utf8
-        bytes += [13, 10]
+        bytes.reserveCapacity(512 + shared.count + room)
+        if status.code == 200, status.reasonPhrase == "OK" {
+            bytes += okLine
+        } else {
+            bytes += "HTTP/1.1 ".utf8
+            bytes += String(status.code).utf8
+            bytes.append(32)
+            bytes += (status.reasonPhrase.isEmpty ? (phrases[status.code] ?? "") : status.reasonPhrase).utf8
+            bytes += crlf
+        }
         for field in fields where !left.contains(field.name) {
             bytes += field.name.rawName.utf8
             bytes += [58, 32]
             bytes += field.value.utf8
             bytes += crlf
         }
+        bytes += shared
         bytes += lines.utf8
         bytes += crlf
         return bytes
     }
 
+    private static let okLine = Array("HTTP/1.1 200 OK\r\n".utf8)
     private static let crlf: [UInt8] = [13, 10]
 
     /// A status made from a bare code has no phrase of its own.

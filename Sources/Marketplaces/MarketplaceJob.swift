@@ -12,6 +12,7 @@ package struct PullTools: Sendable {
     package let now: Date
     /// The upper bound that was asked for, if any.
     package let until: Date?
+    package let clock: @Sendable () -> Date
 }
 
 /// One account's shop or marketplace, not opened yet.
@@ -79,7 +80,7 @@ package struct MarketplaceJob: Job {
             progress: context.progress,
             budgetEnds: Date().addingTimeInterval(budget.inSeconds)
         )
-        let tools = PullTools(throttle: throttle, now: now, until: until)
+        let tools = PullTools(throttle: throttle, now: now, until: until, clock: clock)
         let configured = try await makePulls(tools)
         let pulls = configured.filter { $0.isChosen(options.account) }
         guard !pulls.isEmpty else { throw Self.nobody(name, isConfigured: !configured.isEmpty) }

@@ -4,7 +4,8 @@ package import Postgres
 package enum MarketplaceMigrations {
     /// Every file of the folder, by name; a test compares the list with the folder.
     package static let files: [(name: String, bytes: [UInt8])] = [
-        ("20261121000500_create_marketplaces.sql", PackageResources._0261121000500_create_marketplaces_sql)
+        ("20261121000500_create_marketplaces.sql", PackageResources._0261121000500_create_marketplaces_sql),
+        ("20261121120000_add_returns.sql", PackageResources._0261121120000_add_returns_sql),
     ]
 
     /// Throws `.settingsInvalid` when a compiled file is not in dbmate's form.

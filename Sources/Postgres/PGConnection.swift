@@ -274,7 +274,7 @@ package actor PGConnection {
                 // Binary ends with a trailer of two bytes; in text one newline is a row.
                 guard length - from > (copyOutFormat == .binary ? 2 : 0) else { continue }
                 starts.append(Int32(bytes.count))
-                bytes.append(contentsOf: raw[from...])
+                bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: raw[from...]))
             }
             return PGCopyChunk(bytes: bytes, rowStarts: starts)
         }

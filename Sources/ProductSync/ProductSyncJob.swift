@@ -32,29 +32,42 @@ package struct ProductSyncJob: Job {
     package func run(_ context: RunContext) async throws -> RunSummary {
         context.progress.stage("plan")
         let plan = try await Self.plan(settings, cart: cart)
-        let dryRun = context.options.dryRun
-        let open = try await context.deadLetters.openFingerprints(in: nil)
         context.progress.total = try? await estimatedTotal(plan)
-        context.progress.stage("compare")
-        var settler = try await pass(plan, context, mode: dryRun ? .report : .repair, open: open)
-        var proof = dryRun ? Proof.compareOnly : .commandTags
-        if !dryRun {
+        if settings.shards > 1 { return try await ShardsInProcess(job: self, plan: plan, context: context).run() }
+        let (settler, proof) = try await carryOut(plan, context, range: .everything) { settler in
             try await context.failpoint.reach("sync.orphans")
             try await OrphanRemover(settings: settings, plan: plan).run(&settler, self, context)
-            try await context.failpoint.reach("sync.durable")
-            try await writer(plan, context).makeDurable()
-            try await repairAfterLosses(plan, context)
-            try await context.failpoint.reach("sync.verify")
-            if context.options.verify ?? settings.verifyFull {
-                context.progress.stage("verify")
-                context.progress.total = context.progress.total.map { $0 * 2 }
-                try await verify(plan, context, settler.tally, open: context.deadLetters.openFingerprints(in: nil))
-                proof = .fullCompare
-            }
         }
         let tally = settler.tally
-        SyncMetric.record(tally, dryRun: dryRun)
+        SyncMetric.record(tally, dryRun: context.options.dryRun)
         return RunSummary(counts: tally.counts, details: tally.details, deadLetters: tally.deadLetters, proof: proof)
+    }
+
+    /// Compares one range and, in a run that is not dry, repairs and proves it.
+    ///
+    /// `removing` comes once the whole range was read and before the writes are made durable.
+    func carryOut(
+        _ plan: ColumnPlan,
+        _ context: RunContext,
+        range: SyncRange,
+        removing: (inout FindingsSettler) async throws -> Void = { _ in }
+    ) async throws -> (FindingsSettler, Proof) {
+        let dryRun = context.options.dryRun
+        let open = try await context.deadLetters.openFingerprints(in: nil)
+        context.progress.stage("compare")
+        var settler = try await pass(plan, context, range, mode: dryRun ? .report : .repair, open: open)
+        guard !dryRun else { return (settler, .compareOnly) }
+        try await removing(&settler)
+        try await context.failpoint.reach("sync.durable")
+        try await writer(plan, context).makeDurable()
+        try await repairAfterLosses(plan, context, range)
+        try await context.failpoint.reach("sync.verify")
+        guard context.options.verify ?? settings.verifyFull else { return (settler, .commandTags) }
+        context.progress.stage("verify")
+        context.progress.total = context.progress.total.map { $0 * 2 }
+        let left = try await context.deadLetters.openFingerprints(in: nil)
+        try await verify(plan, context, range, settler.tally, open: left)
+        return (settler, .fullCompare)
     }
 
     /// The mapping compiled against the cart's catalog as it is now.
@@ -78,7 +91,7 @@ package struct ProductSyncJob: Job {
     }
 
     /// For the progress bar only: an estimate decides nothing.
-    private func estimatedTotal(_ plan: ColumnPlan) async throws -> Int {
+    func estimatedTotal(_ plan: ColumnPlan) async throws -> Int {
         try await mongo.withSession { try await $0.estimatedCount(plan.collection) }
     }
 
@@ -97,16 +110,18 @@ package struct ProductSyncJob: Job {
     private func pass(
         _ plan: ColumnPlan,
         _ context: RunContext,
+        _ range: SyncRange,
         mode: FindingsSettler.Mode,
         open: [String: [UInt8]]
     ) async throws -> FindingsSettler {
         let keyed = keyed(plan, context)
         let comparison = Comparison(
-            source: keyed.source,
-            target: keyed.target,
+            source: SourceReader(pool: mongo, plan: plan, context: context, range: range.source),
+            target: TargetReader(pool: cart, plan: plan, context: context, range: range.target),
             plan: plan,
             context: context,
-            collectsUnchangedKeys: !open.isEmpty && mode == .repair
+            collectsUnchangedKeys: !open.isEmpty && mode == .repair,
+            range: range
         )
         let settler = FindingsSettler(
             mode: mode,
@@ -147,13 +162,13 @@ package struct ProductSyncJob: Job {
 
     /// Batches were committed asynchronously: a server that crashed meanwhile may have forgotten some. So after a lost
     /// connection both sides are compared and repaired once more, until a pass loses none (INV-11).
-    private func repairAfterLosses(_ plan: ColumnPlan, _ context: RunContext) async throws {
+    private func repairAfterLosses(_ plan: ColumnPlan, _ context: RunContext, _ range: SyncRange) async throws {
         var seen = 0
         for _ in 0..<3 where context.targetLosses > seen {
             seen = context.targetLosses
             context.progress.stage("compare again")
             let open = try await context.deadLetters.openFingerprints(in: nil)
-            _ = try await pass(plan, context, mode: .repair, open: open)
+            _ = try await pass(plan, context, range, mode: .repair, open: open)
             try await writer(plan, context).makeDurable()
         }
         guard context.targetLosses == seen else {
@@ -169,10 +184,11 @@ package struct ProductSyncJob: Job {
     private func verify(
         _ plan: ColumnPlan,
         _ context: RunContext,
+        _ range: SyncRange,
         _ first: SyncTally,
         open: [String: [UInt8]]
     ) async throws {
-        let again = try await pass(plan, context, mode: .report, open: open).tally
+        let again = try await pass(plan, context, range, mode: .report, open: open).tally
         let left = again.missing + again.stale
         let excused = first.changedMeanwhile
         guard left <= excused else {

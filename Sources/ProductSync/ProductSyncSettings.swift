@@ -27,18 +27,25 @@ package struct ProductSyncSettings: Sendable {
     /// Compare everything once more after the writes.
     package let verifyFull: Bool
     package let mapping: SyncMapping
+    /// Shards that a run is cut into and carries out in its own process: 1…1,024.
+    package let shards: Int
+
+    /// Shards that a run may have.
+    package static let shardsRange = 1...1_024
 
     package init(
         batchSize: Int = 100,
         orphanPolicy: OrphanPolicy = .report,
         deletePercentMax: Int = 5,
         verifyFull: Bool = false,
-        mapping: SyncMapping = .standard
+        mapping: SyncMapping = .standard,
+        shards: Int = 1
     ) {
         self.batchSize = batchSize
         self.orphanPolicy = orphanPolicy
         self.deletePercentMax = deletePercentMax
         self.verifyFull = verifyFull
         self.mapping = mapping
+        self.shards = shards
     }
 }

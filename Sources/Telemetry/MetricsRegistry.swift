@@ -20,12 +20,16 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
 
     struct Family {
         let kind: Kind
-        let bounds: [Double]
-        var series: [[String]: Series] = [:]
+        /// Where the series of each label set stands.
+        var places: [[String]: Int] = [:]
+
+        var bounds: [Double] { kind == .histogram ? MetricsRegistry.defaultBuckets : [] }
     }
 
     struct State {
         var families: [String: Family] = [:]
+        /// Never shorter, so that a place may be remembered.
+        var series: [Series] = []
         var help: [String: String] = [:]
         var dropped = 0
     }
@@ -39,25 +43,40 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
         state.withLock { $0.help[name] = help }
     }
 
-    /// - Parameter key: names and values of the labels in turn, sorted by name.
-    private func update(_ name: String, _ kind: Kind, _ key: [String], _ change: (inout Series, [Double]) -> Void) {
+    /// Changes a series, which is made with the first change; returns where it stands, nil when it is one too many.
+    ///
+    /// - Parameters:
+    ///   - key: names and values of the labels in turn, sorted by name.
+    ///   - place: what an earlier call with the same metric and labels returned.
+    private func update(
+        _ name: String,
+        _ kind: Kind,
+        _ key: [String],
+        at place: Int?,
+        _ change: (inout Series) -> Void
+    ) -> Int? {
         state.withLock { state in
-            var family =
-                state.families.removeValue(forKey: name)
-                ?? Family(kind: kind, bounds: kind == .histogram ? Self.defaultBuckets : [])
-            if family.series[key] == nil, family.series.count >= Self.seriesMax {
+            guard let place = place ?? Self.place(name, kind, key, &state) else {
                 state.dropped += 1
-            } else {
-                change(&family.series[key, default: Series()], family.bounds)
+                return nil
             }
-            state.families[name] = family
+            change(&state.series[place])
+            return place
         }
+    }
+
+    private static func place(_ name: String, _ kind: Kind, _ key: [String], _ state: inout State) -> Int? {
+        if let known = state.families[name]?.places[key] { return known }
+        guard state.families[name]?.places.count ?? 0 < seriesMax else { return nil }
+        state.families[name, default: Family(kind: kind)].places[key] = state.series.count
+        state.series.append(Series())
+        return state.series.count - 1
     }
 
     /// The value of a counter or gauge; nil when it was never set.
     package func value(_ name: String, labels: [String: String] = [:]) -> Double? {
         let key = labels.sorted { $0.key < $1.key }.flatMap { [$0.key, $0.value] }
-        return state.withLock { $0.families[name]?.series[key]?.value }
+        return state.withLock { state in state.families[name]?.places[key].map { state.series[$0].value } }
     }
 
     /// Every metric name seen so far.
@@ -65,13 +84,13 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
 
     /// The page that Prometheus scrapes, families and series in a stable order.
     package func prometheusText() -> String {
-        let (families, help, dropped) = state.withLock { ($0.families, $0.help, $0.dropped) }
+        let (families, all, help, dropped) = state.withLock { ($0.families, $0.series, $0.help, $0.dropped) }
         var out = ""
         for (name, family) in families.sorted(by: { $0.key < $1.key }) {
             if let text = help[name] { out += "# HELP \(name) \(Self.escapeHelp(text))\n" }
             out += "# TYPE \(name) \(family.kind.rawValue)\n"
-            for (key, series) in family.series.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
-                Self.write(name, family, key, series, into: &out)
+            for (key, place) in family.places.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+                Self.write(name, family, key, all[place], into: &out)
             }
         }
         let process = ProcessMetrics.sample()
@@ -142,9 +161,10 @@ extension MetricsRegistry {
     {
         let registry: MetricsRegistry
         let label: String
-        /// Made once: a handle that is kept costs one look-up an update.
         let key: [String]
         let kind: Kind
+        /// Where the series stands, once it does: a handle that is kept looks it up once. Negative before.
+        private let place = Atomic<Int>(-1)
 
         init(_ registry: MetricsRegistry, _ label: String, _ dimensions: [(String, String)], _ kind: Kind) {
             self.registry = registry
@@ -153,12 +173,17 @@ extension MetricsRegistry {
             self.kind = kind
         }
 
-        private func add(_ amount: Double) {
-            registry.update(label, kind, key) { series, _ in series.value += amount }
+        private func update(_ change: (inout Series) -> Void) {
+            let known = place.load(ordering: .relaxed)
+            let now = registry.update(label, kind, key, at: known < 0 ? nil : known, change)
+            if known < 0, let now { place.store(now, ordering: .relaxed) }
         }
-        func set(_ value: Double) { registry.update(label, kind, key) { series, _ in series.value = value } }
+
+        private func add(_ amount: Double) { update { $0.value += amount } }
+        func set(_ value: Double) { update { $0.value = value } }
         private func observe(_ value: Double) {
-            registry.update(label, kind, key) { series, bounds in
+            update { series in
+                let bounds = MetricsRegistry.defaultBuckets
                 if series.buckets.isEmpty { series.buckets = Array(repeating: 0, count: bounds.count) }
                 if let index = bounds.firstIndex(where: { value <= $0 }) { series.buckets[index] += 1 }
                 series.value += value

@@ -88,8 +88,8 @@ import Testing
         var headers: HTTPFields = [:]
         headers[.acceptEncoding] = accepted
         let response = await router.respond(to: Fixture.request(.get, "/metrics", headers: headers))
-        guard case .bytes(let bytes) = response.body else { return (response.headers, []) }
-        return (response.headers, bytes)
+        guard case .bytes(let bytes) = response.body else { return (response.allHeaders, []) }
+        return (response.allHeaders, bytes)
     }
 
     @Test(arguments: ["gzip", "deflate, GZIP;q=0.5", "*", "x-gzip", "br;q=1, *;q=0.1"])

@@ -11,6 +11,7 @@ final class FakeRuns: RunsPort {
     struct State {
         var records: [RunID: RunRecord] = [:]
         var submitted: [(job: JobName, options: RunOptions, by: String)] = []
+        var shards: [RunID: [ShardRecord]] = [:]
         var cancelled: [RunID] = []
         var busy: RunBusy?
         var next: RunRecord?
@@ -54,6 +55,7 @@ final class FakeRuns: RunsPort {
     }
 
     func progress(_ id: RunID) -> ProgressSnapshot? { nil }
+    func shards(of id: RunID) async throws -> [ShardRecord] { state.withLock { $0.shards[id] ?? [] } }
     func run(_ id: RunID) async throws -> RunRecord? { state.withLock { $0.records[id] } }
 
     func runs(_ query: RunsQuery) async throws -> [RunRecord] {
@@ -166,15 +168,22 @@ final class FakeScheduler: SchedulerPort {
 final class FakeWatermarks: WatermarksPort {
     let stored = Mutex<[WatermarkKey: Watermark]>([:])
 
-    func list() async throws -> [OperatorWatermark] {
-        stored.withLock { stored in
-            stored.map { key, watermark in
-                OperatorWatermark(
-                    database: "cart",
-                    stored: StoredWatermark(key: key, watermark: watermark, updatedAt: Date(timeIntervalSince1970: 0))
-                )
-            }
+    func list(source: String?, scopes: Int) async throws -> WatermarkList {
+        let marks = stored.withLock { stored in
+            stored.filter { source == nil || $0.key.source == source }.map { Self.mark($0, $1) }
         }
+        return WatermarkList(marks: Array(marks.prefix(scopes)), isCut: marks.count > scopes)
+    }
+
+    func find(_ key: WatermarkKey, in database: String) async throws -> OperatorWatermark? {
+        stored.withLock { $0[key].map { Self.mark(key, $0) } }
+    }
+
+    private static func mark(_ key: WatermarkKey, _ watermark: Watermark) -> OperatorWatermark {
+        OperatorWatermark(
+            database: "cart",
+            stored: StoredWatermark(key: key, watermark: watermark, updatedAt: Date(timeIntervalSince1970: 0))
+        )
     }
 
     func set(_ key: WatermarkKey, to watermark: Watermark, in database: String) async throws {

@@ -136,11 +136,11 @@ struct Daemon {
         )
         for problem in try Self.contract().problems(method.rawValue, path, seen) { Issue.record("\(problem)") }
         guard case .bytes(let bytes) = response.body else {
-            return Answer(status: response.status.code, headers: response.headers, body: .null)
+            return Answer(status: response.status.code, headers: response.allHeaders, body: .null)
         }
         return Answer(
             status: response.status.code,
-            headers: response.headers,
+            headers: response.allHeaders,
             body: (try? JSONText.parse(bytes)) ?? .null
         )
     }

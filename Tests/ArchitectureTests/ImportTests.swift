@@ -58,6 +58,7 @@ import Testing
         ("API", "import NIOCore", "Sources/API/X.swift: API may not import NIOCore"),
         ("HTTPWire", "import Foundation", "Sources/HTTPWire/X.swift: HTTPWire may not import Foundation"),
         ("HTTPServer", "import Glibc", "Sources/HTTPServer/X.swift: HTTPServer may not import Glibc"),
+        ("HTTPServer", "import CLibC", "Sources/HTTPServer/X.swift: HTTPServer may not import CLibC"),
     ])
     func aForbiddenImportIsFound(module: String, line: String, problem: String) {
         let file = SwiftFile(path: "Sources/\(module)/X.swift", text: "// first\n\(line)\n")

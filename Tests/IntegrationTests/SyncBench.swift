@@ -92,7 +92,7 @@ struct SyncBench {
 
     /// Runs the job through the engine, as the daemon does, and gives the ledger's record of it.
     func run(
-        _ job: ProductSyncJob,
+        _ job: any Job,
         _ options: RunOptions = RunOptions(),
         failpoint: Failpoint = .none
     ) async throws -> RunRecord {

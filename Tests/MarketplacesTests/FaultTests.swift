@@ -190,6 +190,64 @@ import Testing
         for line in lines.value { #expect(!line.contains("TOPSECRET"), "\(line.prefix(80))") }
         await bench.pool.close()
     }
+
+    /// The same of Amazon: client secret, refresh tokens old and rotated, access tokens, under every fault.
+    @Test func noSecretOfAmazonIsWrittenAnywhere() async throws {
+        let bench = try await PullBench()
+        let lines = Watched<[String]>([])
+        let logger = Logger(label: "test") { _ in CapturingHandler(lines: lines) }
+        let german = try #require(AmazonMarketplace("DE"))
+        let key = Secret(Data(repeating: 7, count: 32).base64EncodedString())
+        let vault = try #require(TokenVault(key: key, pool: bench.pool))
+        let scripts: [[MockFaults.Fault?]] = [
+            [], MockFaults.Fault.allCases, Array(repeating: .unauthorized, count: 40),
+        ]
+        for (number, script) in scripts.enumerated() {
+            for refresh in ["Atzr|TOPSECRET-\(number)", "Atzr|TOPSECRET_revoked"] {
+                let account = try #require(
+                    AmazonAccount(
+                        accountID: "acme",
+                        sellerID: "A0MOCKSELLER",
+                        marketplaces: [german],
+                        credentials: .loginWithAmazon(
+                            id: "app",
+                            secret: Secret("amzn1.oa2-cs.TOPSECRET"),
+                            refresh: Secret(refresh)
+                        )
+                    )
+                )
+                let mock = MockAmazon(
+                    trades: MockAmazon.trades([german], orderEvery: 400_000),
+                    sellerID: "A0MOCKSELLER",
+                    faults: MockFaults(script: script),
+                    grants: MockGrants(rotates: true),
+                    now: { PullBench.noon }
+                )
+                let job = MarketplaceJob(
+                    name: "amazon",
+                    target: bench.pool,
+                    state: bench.pool,
+                    clock: { PullBench.noon },
+                    pulls: MarketplaceJob.pulls([account], transport: mock, vault: vault)
+                )
+                let record = try await bench.run(job, logger: logger)
+                lines.change { $0.append("\(record) \(String(reflecting: account))") }
+            }
+        }
+        #expect(try bench.psql("SELECT count(*) FROM etl.runs WHERE state = 'succeeded'") != "0")
+        #expect(try bench.psql("SELECT count(*) FROM etl.runs WHERE state = 'failed'") != "0")
+        lines.change { $0.append((try? bench.psql("SELECT * FROM etl.runs")) ?? "") }
+        lines.change {
+            $0.append((try? bench.psql("SELECT *, encode(sealed, 'escape') FROM marketplace.tokens")) ?? "")
+        }
+        #expect(lines.value.count > 6)
+        for line in lines.value {
+            for word in ["TOPSECRET", "Atza", "Atzr", "mock-access", "mock-refresh"] {
+                #expect(!line.contains(word), "\(word) in \(line.prefix(80))")
+            }
+        }
+        await bench.pool.close()
+    }
 }
 
 private struct CapturingHandler: LogHandler {

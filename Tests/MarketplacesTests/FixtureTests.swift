@@ -124,8 +124,9 @@ import Testing
     func theOtherAnswersAreUnderstood() throws {
         let us = try #require(AmazonMarketplace("US"))
         var named = 0
-        for example in try Fixtures.amazon("searchCatalogItems") where example.status == "200" {
-            for item in example.response["items"].array ?? [] {
+        for example in try Fixtures.amazon("searchCatalogItems", "getCatalogItem")
+        where example.status == "200" {
+            for item in example.response["items"].array ?? [example.response] {
                 let asin = try #require(item["asin"].string)
                 let listing = WireJSON.object([
                     "sku": .string("S"),

@@ -88,6 +88,7 @@ struct PullBench: Sendable {
                 transport: transport ?? MockShopify(trade: trade, shop: settings.shop, now: { asOf }),
                 tokens: FixedToken(Secret(token)),
                 throttle: tools.throttle,
+                clock: VendorClock(now: { clock }),
                 logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
             )
             return [

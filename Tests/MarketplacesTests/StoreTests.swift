@@ -40,6 +40,8 @@ import Testing
                     unitsRefunded: Int.random(in: 0...1, using: &random),
                     revenue: Decimal(Int.random(in: 0...9_999, using: &random)) / 100,
                     refunded: 0,
+                    unitsReturned: Int.random(in: 0...1, using: &random),
+                    returned: Decimal(Int.random(in: 0...99, using: &random)) / 100,
                     unitCost: Bool.random(using: &random) ? Decimal(1) / 4 : nil,
                     currency: "EUR"
                 )
@@ -69,8 +71,9 @@ import Testing
         try await write(pages, bench)
         #expect(try bench.tables() == clean.tables(), "\(random)")
         let rebuilt = """
-            SELECT count(*) FROM sales_ts s FULL JOIN (SELECT product_code, ts, sum(units - units_refunded) AS units,
-                sum(revenue - refunded) AS revenue FROM marketplace.order_lines GROUP BY 1, 2) l
+            SELECT count(*) FROM sales_ts s FULL JOIN (SELECT product_code, ts,
+                sum(units - units_refunded - units_returned) AS units,
+                sum(revenue - refunded - returned) AS revenue FROM marketplace.order_lines GROUP BY 1, 2) l
                 USING (product_code, ts)
             WHERE (s.units_sold, s.revenue) IS DISTINCT FROM (l.units, l.revenue)
             """

@@ -56,6 +56,11 @@ import Testing
             try bench.psql("SELECT notice_id, pipeline, object_id FROM marketplace.notices")
                 == "w1|sales|gid://shopify/Order/77"
         )
+        let returned = #"{"id":6,"status":"open","order":{"id":78}}"#
+        let processed = Self.headers(returned, topic: "returns/process", id: "w7")
+        #expect(try await hook.receive(headers: processed, body: Array(returned.utf8)) == .kept)
+        let named = "SELECT pipeline, object_id FROM marketplace.notices WHERE notice_id = 'w7'"
+        #expect(try bench.psql(named) == "sales|gid://shopify/Order/78")
         let product = #"{"id":5}"#
         let renamed = Dictionary(
             uniqueKeysWithValues: Self.headers(product, topic: "products/update", id: "w6").map {
@@ -75,7 +80,8 @@ import Testing
         _ = try bench.psql(
             """
             UPDATE marketplace.order_lines SET revenue = revenue + 1 WHERE document_id = 'gid://shopify/Order/3';
-            UPDATE sales_ts s SET revenue = (SELECT sum(l.revenue - l.refunded) FROM marketplace.order_lines l
+            UPDATE sales_ts s SET revenue = (SELECT sum(l.revenue - l.refunded - l.returned)
+                FROM marketplace.order_lines l
                 WHERE l.product_code = s.product_code AND l.ts = s.ts)
             """
         )

@@ -30,7 +30,13 @@ package struct BrowserGuard: Sendable {
 
     /// Whether a `Host` field names this machine itself: what a page reached through DNS rebinding cannot send.
     package static func isLoopback(host: String?) -> Bool {
-        guard var name = host?.lowercased(), !name.isEmpty else { return false }
+        guard let host, !host.isEmpty else { return false }
+        // What almost every request says, told without a copy.
+        let plain = host.prefix { $0 != ":" }
+        if plain == "localhost" || plain == "127.0.0.1" {
+            return plain.endIndex == host.endIndex || isPort(host[plain.endIndex...])
+        }
+        var name = host.lowercased()
         if name.hasPrefix("[") {
             guard let end = name.firstIndex(of: "]") else { return false }
             let rest = name[name.index(after: end)...]

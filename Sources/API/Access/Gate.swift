@@ -51,11 +51,7 @@ package struct Gate: Sendable {
         level: AccessLevel,
         changes: Bool
     ) async throws -> Caller {
-        if level == .metrics { return try admitMetrics(headers) }
-        guard hasKey else {
-            if changes, verdict(headers, host) == .otherSite { throw Self.originRefused }
-            return .loopback
-        }
+        if let caller = try admitUnidentified(headers, host: host, level: level, changes: changes) { return caller }
         guard let scope = level.scope else { return .anonymous }
         let caller = try await identify(headers, host: host, changes: changes)
         guard caller.scopes.contains(scope) else {
@@ -72,6 +68,14 @@ package struct Gate: Sendable {
             )
         }
         return caller
+    }
+
+    /// The caller of what needs no token; nil when one must be read.
+    func admitUnidentified(_ headers: HTTPFields, host: String?, level: AccessLevel, changes: Bool) throws -> Caller? {
+        if level == .metrics { return try admitMetrics(headers) }
+        guard !hasKey else { return level.scope == nil ? .anonymous : nil }
+        if changes, verdict(headers, host) == .otherSite { throw Self.originRefused }
+        return .loopback
     }
 
     private func identify(_ headers: HTTPFields, host: String?, changes: Bool) async throws -> Caller {

@@ -5,7 +5,11 @@ package import Runtime
 /// A run's record as the bodies of the contract.
 package enum RunAnswer {
     /// One run as `GET /api/etl/runs/{id}` and `tallyman runs --json` show it.
-    package static func run(_ record: RunRecord, progress: ProgressSnapshot? = nil) -> JSONValue {
+    package static func run(
+        _ record: RunRecord,
+        progress: ProgressSnapshot? = nil,
+        shards: [ShardRecord] = []
+    ) -> JSONValue {
         var body: [String: JSONValue] = [
             "runId": .string(record.id.description), "job": .string(record.job.rawValue),
             "trigger": .string(record.trigger.rawValue), "requestedBy": .string(record.requestedBy),
@@ -21,7 +25,21 @@ package enum RunAnswer {
         }
         if let fence = record.fence { body["fence"] = .int(Int(fence)) }
         body["progress"] = progress.map(Self.progress) ?? record.progress ?? .null
+        if let whole = record.partOf { body["partOf"] = .string(whole.description) }
+        if !shards.isEmpty { body["shards"] = .array(shards.map(shard)) }
         return .object(body)
+    }
+
+    /// A shard without what it left for the end of its run.
+    package static func shard(_ shard: ShardRecord) -> JSONValue {
+        [
+            "shard": .int(shard.index), "state": .string(shard.state.rawValue), "attempts": .int(shard.attempts),
+            "lowerBound": shard.bounds.lower ?? .null, "upperBound": shard.bounds.upper ?? .null,
+            "runId": shard.run.map { .string($0.description) } ?? .null, "progress": shard.progress ?? .null,
+            "progressAt": instant(shard.progressAt), "startedAt": instant(shard.startedAt),
+            "finishedAt": instant(shard.finishedAt), "counts": .object(shard.counts.mapValues { .int($0) }),
+            "deadLetters": .int(shard.deadLetters),
+        ]
     }
 
     package static func progress(_ snapshot: ProgressSnapshot) -> JSONValue {

@@ -19,6 +19,7 @@ package enum OverviewAnswer {
             for index in jobs.indices {
                 let name = jobs[index].job.name
                 jobs[index].active = active.first { $0.job == name }
+                if let run = jobs[index].active { jobs[index].shards = try await ports.runs.shards(of: run.id) }
                 jobs[index].ended = newest[.ended]?[name]
                 jobs[index].proved = newest[.proved]?[name]
                 jobs[index].compared = newest[.compared]?[name]
@@ -89,7 +90,9 @@ package enum OverviewAnswer {
         return [
             "job": .string(job.name.rawValue), "family": job.family.map { .string($0) } ?? .null,
             "options": .array(job.options.map(\.rawValue).sorted().map { .string($0) }),
-            "active": facts.active.map { RunAnswer.run($0, progress: ports.runs.progress($0.id)) } ?? .null,
+            "active": facts.active.map {
+                RunAnswer.run($0, progress: ports.runs.progress($0.id), shards: facts.shards)
+            } ?? .null,
             "lastRun": facts.ended.map(short) ?? .null, "lastProved": proved.map(short) ?? .null,
             "lastCompared": facts.compared.map(short) ?? .null,
             "drift": facts.drift.map(drift) ?? .null,

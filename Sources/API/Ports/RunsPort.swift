@@ -45,6 +45,8 @@ package protocol RunsPort: Sendable {
     /// Live progress of a run of this process, else nil.
     func progress(_ id: RunID) -> ProgressSnapshot?
     func run(_ id: RunID) async throws -> RunRecord?
+    /// The shards of a run, in their order; empty for a run that is not cut.
+    func shards(of id: RunID) async throws -> [ShardRecord]
     func runs(_ query: RunsQuery) async throws -> [RunRecord]
     /// The newest ended run that is, or is not, a dry run.
     func lastRun(_ job: JobName, dryRun: Bool) async throws -> RunRecord?
@@ -87,7 +89,10 @@ package protocol SchedulerPort: Sendable {
 
 /// What the routes ask of the watermarks of all databases.
 package protocol WatermarksPort: Sendable {
-    func list() async throws -> [OperatorWatermark]
+    /// Positions of `source`, or of all; the last `scopes` of each table and account.
+    func list(source: String?, scopes: Int) async throws -> WatermarkList
+    /// - Throws: `.notFound` for an unknown database.
+    func find(_ key: WatermarkKey, in database: String) async throws -> OperatorWatermark?
     /// - Throws: `.notFound` for an unknown database.
     func set(_ key: WatermarkKey, to watermark: Watermark, in database: String) async throws
     func delete(_ key: WatermarkKey, in database: String) async throws -> Bool

@@ -14,8 +14,8 @@ package struct APIRoute: Sendable {
     package let isLong: Bool
     /// Bytes of a body beyond which it is refused before it is read.
     package let bodyMax: Int
-    /// Waits for nobody: answered without a limit beside it.
-    package let isImmediate: Bool
+    /// The handler again, of an open route that waits for nobody.
+    package let immediate: (@Sendable (APIRequest) throws -> ServerResponse)?
     /// The media type of a successful answer; one that `Accept` does not admit is refused with 406.
     package let produces: String
     package let handler: Handler
@@ -27,7 +27,6 @@ package struct APIRoute: Sendable {
         changes: Bool? = nil,
         isLong: Bool = false,
         bodyMax: Int = APIRoutes.bodyBytesMax,
-        isImmediate: Bool = false,
         produces: String = "application/json",
         _ handler: @escaping Handler
     ) {
@@ -37,9 +36,17 @@ package struct APIRoute: Sendable {
         self.changes = changes ?? (method != .get)
         self.isLong = isLong
         self.bodyMax = bodyMax
-        self.isImmediate = isImmediate
+        immediate = nil
         self.produces = produces
         self.handler = handler
+    }
+
+    /// An open `GET` that waits for nobody and changes nothing.
+    init(immediate path: String, _ handler: @escaping @Sendable (APIRequest) throws -> ServerResponse) {
+        (method, self.path, access) = (.get, path, .open)
+        (changes, isLong, bodyMax, produces) = (false, false, APIRoutes.bodyBytesMax, "application/json")
+        immediate = handler
+        self.handler = { try handler($0) }
     }
 }
 

@@ -29,13 +29,23 @@ package enum APIRoutes {
         router.middleware = [
             { request, route, next in try await edge.answer(request, route: route, next: next) }
         ]
+        router.immediateMiddleware = [
+            { request, route, next in edge.answerAtOnce(request, route: route, next: next) }
+        ]
         for route in all(ports) where only?.contains(route.path) ?? true {
             let options = RouteOptions(
                 longRunning: route.isLong,
-                isImmediate: route.isImmediate,
                 bodyMax: route.bodyMax,
                 produces: route.produces
             )
+            if let immediate = route.immediate {
+                router.onImmediate(route.method, route.path, options: options) { request in
+                    let (headers, host) = (request.headers, request.host)
+                    let caller = try gate.admitUnidentified(headers, host: host, level: .open, changes: false)
+                    return try immediate(APIRequest(request: request, parameters: [:], caller: caller ?? .anonymous))
+                }
+                continue
+            }
             router.on(route.method, route.path, options: options) { request, parameters in
                 let caller = try await gate.admit(
                     request.headers,

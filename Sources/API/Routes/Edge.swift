@@ -15,44 +15,82 @@ struct Edge: Sendable {
         route: String?,
         next: (ServerRequest) async throws -> ServerResponse
     ) async throws -> ServerResponse {
-        let start = ContinuousClock.now
-        let id = Self.requestID(request)
+        let (start, id) = (ContinuousClock.now, Self.requestID(request))
         var response: ServerResponse
         do {
-            try gate.checkHost(request.host)
-            if let preflight = gate.preflight(request.method, request.headers) {
-                response = preflight
-            } else {
-                response = try await next(request)
-            }
+            if let preflight = try early(request) { response = preflight } else { response = try await next(request) }
         } catch {
-            let problem = Problem.from(error)
-            if problem.name == .internalError {
-                logger.event(
-                    .error,
-                    "request failed",
-                    [
-                        .requestID: id, .route: route ?? "none",
-                        .error: TallyError.wrapping(error, during: "api").description,
-                    ]
-                )
-            }
-            response = .problem(problem, requestID: id)
+            response = refusal(error, route: route, id: id)
         }
-        response.headers[.requestID] = id
-        Self.addSecurityHeaders(&response.headers)
-        gate.addCORS(to: &response.headers, origin: request.headers[.origin])
-        let elapsed = ContinuousClock.now - start
-        log(request, route: route, status: response.status.code, id: id, elapsed: elapsed)
+        finish(&response, request, route: route, id: id, since: start)
         return response
     }
 
+    /// The same for a handler that waits for nobody.
+    func answerAtOnce(
+        _ request: ServerRequest,
+        route: String?,
+        next: (ServerRequest) throws -> ServerResponse
+    ) -> ServerResponse {
+        let (start, id) = (ContinuousClock.now, Self.requestID(request))
+        var response: ServerResponse
+        do {
+            response = try early(request) ?? next(request)
+        } catch {
+            response = refusal(error, route: route, id: id)
+        }
+        finish(&response, request, route: route, id: id, since: start)
+        return response
+    }
+
+    /// What is answered before any handler.
+    private func early(_ request: ServerRequest) throws -> ServerResponse? {
+        try gate.checkHost(request.host)
+        return request.method == .options ? gate.preflight(request.method, request.headers) : nil
+    }
+
+    private func refusal(_ error: any Error, route: String?, id: String) -> ServerResponse {
+        let problem = Problem.from(error)
+        if problem.name == .internalError {
+            logger.event(
+                .error,
+                "request failed",
+                [
+                    .requestID: id, .route: route ?? "none",
+                    .error: TallyError.wrapping(error, during: "api").description,
+                ]
+            )
+        }
+        return .problem(problem, requestID: id)
+    }
+
+    private func finish(
+        _ response: inout ServerResponse,
+        _ request: ServerRequest,
+        route: String?,
+        id: String,
+        since start: ContinuousClock.Instant
+    ) {
+        response.headers[.requestID] = id
+        gate.addCORS(to: &response.headers, origin: request.headers[.origin])
+        Self.addSecurityHeaders(&response)
+        log(request, route: route, status: response.status.code, id: id, since: start)
+    }
+
     /// The matched route, never the path or the query: those may carry what nobody wants in a log.
-    private func log(_ request: ServerRequest, route: String?, status: Int, id: String, elapsed: Duration) {
-        let quiet = status < 400 && Self.probes.contains(route ?? "")
-        let milliseconds = Int((elapsed / .milliseconds(1)).rounded())
+    private func log(
+        _ request: ServerRequest,
+        route: String?,
+        status: Int,
+        id: String,
+        since start: ContinuousClock.Instant
+    ) {
+        // Runs keep what is logged from debug upwards, whatever is printed; probes are none of their business.
+        let level: Logger.Level = status < 400 && Self.probes.contains(route ?? "") ? .trace : .info
+        guard level >= logger.logLevel else { return }
+        let milliseconds = Int(((ContinuousClock.now - start) / .milliseconds(1)).rounded())
         logger.event(
-            quiet ? .debug : .info,
+            level,
             "request answered",
             [
                 .method: request.method.rawValue, .route: route ?? "none", .status: "\(status)",
@@ -82,10 +120,15 @@ struct Edge: Sendable {
         }
     }
 
-    private static func addSecurityHeaders(_ headers: inout HTTPFields) {
-        for field in securityHeaders where !headers.contains(field.name) { headers.append(field) }
+    private static func addSecurityHeaders(_ response: inout ServerResponse) {
+        guard shared.overlaps(response.headers) else {
+            response.shared = shared
+            return
+        }
+        for field in shared.fields where !response.headers.contains(field.name) { response.headers.append(field) }
     }
 
+    private static let shared = SharedFields(securityHeaders)
     private static let securityHeaders: [HTTPField] = [
         ("X-Content-Type-Options", "nosniff"), ("X-Frame-Options", "DENY"), ("Referrer-Policy", "no-referrer"),
         ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),

@@ -8,7 +8,7 @@ enum OpenAPIRoute {
     private static let document = StaticAnswer(PackageResources.openapi_json, type: "application/json")
 
     static var routes: [APIRoute] {
-        [APIRoute(.get, "/openapi.json", .open, isImmediate: true) { document.response(to: $0.request) }]
+        [APIRoute(immediate: "/openapi.json") { document.response(to: $0.request) }]
     }
 }
 

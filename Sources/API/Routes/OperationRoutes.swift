@@ -93,6 +93,8 @@ package enum StatusAnswer {
             sync["runId"] = .string(active.id.description)
             sync["dryRun"] = .bool(active.dryRun)
             sync["progress"] = ports.runs.progress(active.id).map(RunAnswer.progress) ?? active.progress ?? .null
+            let shards = try await ports.runs.shards(of: active.id)
+            if !shards.isEmpty { sync["shards"] = .array(shards.map(RunAnswer.shard)) }
         }
         return [
             "success": true, "sync": .object(sync), "lastRun": last.map { RunAnswer.run($0) } ?? .null,

@@ -11,7 +11,7 @@ struct ProbeRoutes: Sendable {
     var routes: [APIRoute] {
         var all: [APIRoute] = []
         for prefix in ["/api/etl", ""] {
-            all.append(APIRoute(.get, "\(prefix)/live", .open, isImmediate: true) { _ in live() })
+            all.append(APIRoute(immediate: "\(prefix)/live") { _ in live() })
             all.append(APIRoute(.get, "\(prefix)/ready", .open) { _ in try await ready() })
             all.append(APIRoute(.get, "\(prefix)/health", .open) { _ in try await health() })
         }

@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import Glibc
 import Runtime
 import Synchronization
 
@@ -7,34 +8,50 @@ import Synchronization
 /// them. A fixed number, however many connections there are.
 ///
 /// A task that prefers a shard runs on its queue, where the readiness it waits for is told too, so that a request
-/// costs no hop between threads; and work elsewhere in the process, such as a sync, does not stand before it.
+/// costs no hop between threads; and work elsewhere in the process, such as a sync, does not stand before it. While
+/// there is something to do the queue asks the kernel itself; only when nothing is left does it wait for Dispatch.
 final class Shard: TaskExecutor {
     private struct Jobs {
         var waiting: [UnownedJob] = []
-        /// A drain of them is on the queue.
+        /// Room for the next ones, kept from the last.
+        var spare: [UnownedJob] = []
+        /// A turn runs, or will.
         var isScheduled = false
     }
 
-    private struct Deadlines {
-        var waits: [ObjectIdentifier: (wait: Wait, end: DispatchTime)] = [:]
-        /// When the timer fires next; never later than the earliest end.
-        var next = DispatchTime.distantFuture
+    private struct Watched {
+        var descriptors: [UInt64: Readiness] = [:]
+        var pauses: [ObjectIdentifier: WaitingPlace] = [:]
+        var lastToken: UInt64 = 0
     }
 
-    let queue: DispatchQueue
+    /// Rounds of jobs and readiness before what else is on the queue, such as deadlines, has its turn.
+    private static let roundsMax = 32
+
+    private let queue: DispatchQueue
+    private let poll: Poll?
     private let jobs = Mutex(Jobs())
-    private let deadlines = Mutex(Deadlines())
-    private let timer: SourceBox
+    private let watched = Mutex(Watched())
+    private let deadline: Deadline
+    private let told: SourceBox?
 
     init(_ number: Int) {
-        queue = DispatchQueue(label: "tallyman.http.\(number)")
-        // Never cancelled: Dispatch keeps the descriptor of its timers while there is one, and ends the process when
-        // it wants to open it again and no descriptor is left.
-        let source = DispatchSource.makeTimerSource(queue: queue)
-        source.schedule(deadline: .now() + .seconds(3_600), repeating: .seconds(3_600))
-        timer = SourceBox(source)
-        source.setEventHandler { [self] in expire() }
-        source.activate()
+        let (queue, poll) = (DispatchQueue(label: "tallyman.http.\(number)"), Poll())
+        let source = poll.map { DispatchSource.makeReadSource(fileDescriptor: $0.descriptor, queue: queue) }
+        (self.queue, self.poll) = (queue, poll)
+        told = source.map { SourceBox($0) }
+        deadline = Deadline(on: queue)
+        deadline.begin { [self] in expire() }
+        source?.setEventHandler { [self] in turn() }
+        source?.activate()
+    }
+
+    /// Nanoseconds on the clock of all waits.
+    static var now: UInt64 { DispatchTime.now().uptimeNanoseconds }
+
+    static func end(of limit: Duration) -> UInt64 {
+        let nanoseconds = max(.zero, limit) / .nanoseconds(1)
+        return now + (nanoseconds < 1e18 ? UInt64(nanoseconds) : 1_000_000_000_000_000_000)
     }
 
     func enqueue(_ job: consuming ExecutorJob) {
@@ -44,62 +61,81 @@ final class Shard: TaskExecutor {
             defer { jobs.isScheduled = true }
             return !jobs.isScheduled
         }
-        if isFirst { queue.async { [self] in drain() } }
+        if isFirst { queue.async { [self] in turn() } }
     }
 
-    /// Runs what waits, once; what those jobs add comes after the readiness told meanwhile.
-    private func drain() {
-        let batch = jobs.withLock { jobs in
-            let batch = jobs.waiting
-            jobs.waiting = []
-            jobs.waiting.reserveCapacity(batch.count)
-            return batch
+    /// Jobs and readiness in turns, until there is neither, or others have waited long enough.
+    private func turn() {
+        jobs.withLock { $0.isScheduled = true }
+        var rounds = 0
+        while rounds < Self.roundsMax {
+            rounds += 1
+            let ran = runJobs()
+            if tellReady() == 0, ran == 0 { break }
         }
-        for job in batch { job.runSynchronously(on: asUnownedTaskExecutor()) }
         let isMore = jobs.withLock { jobs in
-            jobs.isScheduled = !jobs.waiting.isEmpty
+            jobs.isScheduled = !jobs.waiting.isEmpty || rounds == Self.roundsMax
             return jobs.isScheduled
         }
-        if isMore { queue.async { [self] in drain() } }
+        if isMore { queue.async { [self] in turn() } }
     }
 
-    /// Ends `wait` with `.timedOut` after `limit` unless `forget` comes first.
-    func expire(_ wait: Wait, after limit: Duration) {
-        let nanoseconds = max(.zero, limit) / .nanoseconds(1)
-        let end = DispatchTime.now() + .nanoseconds(nanoseconds < 1e18 ? Int(nanoseconds) : 1_000_000_000_000_000_000)
-        deadlines.withLock { deadlines in
-            deadlines.waits[ObjectIdentifier(wait)] = (wait, end)
-            // Most limits end later than what is awaited already, and most waits end before their limit, so that the
-            // timer is seldom touched.
-            if end < deadlines.next { schedule(end, &deadlines) }
+    /// Runs what waits, once; returns how many that were.
+    private func runJobs() -> Int {
+        var batch = jobs.withLock { jobs in
+            let batch = jobs.waiting
+            jobs.waiting = jobs.spare
+            jobs.spare = []
+            return batch
+        }
+        guard !batch.isEmpty else { return 0 }
+        for job in batch { job.runSynchronously(on: asUnownedTaskExecutor()) }
+        let count = batch.count
+        batch.removeAll(keepingCapacity: true)
+        jobs.withLock { $0.spare = batch }
+        return count
+    }
+
+    private func tellReady() -> Int {
+        guard let poll else { return 0 }
+        return poll.next { event in
+            watched.withLock { $0.descriptors[event.token] }?.tell(event)
         }
     }
 
-    func forget(_ wait: Wait) {
-        deadlines.withLock { _ = $0.waits.removeValue(forKey: ObjectIdentifier(wait)) }
+    /// Tells `readiness` of every change of `descriptor` from now on, until `forget`.
+    func watch(_ descriptor: Int32, _ readiness: Readiness) -> UInt64? {
+        let token = watched.withLock { watched in
+            watched.lastToken += 1
+            watched.descriptors[watched.lastToken] = readiness
+            return watched.lastToken
+        }
+        if let poll, poll.add(descriptor, token: token) { return token }
+        watched.withLock { _ = $0.descriptors.removeValue(forKey: token) }
+        return nil
     }
 
-    private func schedule(_ end: DispatchTime, _ deadlines: inout Deadlines) {
-        deadlines.next = end
-        (timer.source as? any DispatchSourceTimer)?.schedule(deadline: end, repeating: .seconds(3_600))
+    func forget(_ descriptor: Int32, _ token: UInt64) {
+        poll?.remove(descriptor)
+        watched.withLock { _ = $0.descriptors.removeValue(forKey: token) }
     }
+
+    /// Looks for waits that are over at `end`, or before.
+    func wake(at end: UInt64) { deadline.wake(at: end) }
 
     private func expire() {
-        let now = DispatchTime.now()
-        let late = deadlines.withLock { deadlines in
-            let late = deadlines.waits.values.filter { $0.end <= now }.map(\.wait)
-            for wait in late { deadlines.waits[ObjectIdentifier(wait)] = nil }
-            deadlines.next = .distantFuture
-            if let end = deadlines.waits.values.map(\.end).min() { schedule(end, &deadlines) }
-            return late
-        }
-        for wait in late { wait.end(.timedOut) }
+        let now = Self.now
+        let (descriptors, pauses) = watched.withLock { (Array($0.descriptors.values), Array($0.pauses.values)) }
+        let next = descriptors.reduce(UInt64.max) { min($0, $1.expire(now)) }
+        wake(at: pauses.reduce(next) { min($0, $1.expire(now)) })
     }
 
     /// Waits without a thread; false when the task was cancelled.
     func pause(_ limit: Duration) async -> Bool {
-        let wait = Wait()
-        return await wait.outcome(on: self, within: limit) {} == .timedOut
+        let place = WaitingPlace()
+        watched.withLock { $0.pauses[ObjectIdentifier(place)] = place }
+        defer { watched.withLock { _ = $0.pauses.removeValue(forKey: ObjectIdentifier(place)) } }
+        return await place.wait(on: self, until: Self.end(of: limit)) == .timedOut
     }
 }
 
@@ -120,51 +156,4 @@ enum Shards {
     static func pause(_ limit: Duration) async -> Bool {
         await all[0].pause(limit)
     }
-}
-
-/// One wait of one task, ended by the first of: what it waits for, its limit, its cancellation.
-final class Wait: Sendable {
-    enum Outcome: Sendable { case ready, timedOut, cancelled }
-
-    private struct State {
-        var continuation: CheckedContinuation<Outcome, Never>?
-        var outcome: Outcome?
-    }
-
-    private let state = Mutex(State())
-
-    /// Ends it; what comes second changes nothing.
-    func end(_ outcome: Outcome) {
-        let continuation = state.withLock { state -> CheckedContinuation<Outcome, Never>? in
-            guard state.outcome == nil else { return nil }
-            state.outcome = outcome
-            defer { state.continuation = nil }
-            return state.continuation
-        }
-        continuation?.resume(returning: outcome)
-    }
-
-    /// Begins by calling `arm`, and returns how it ended.
-    func outcome(on shard: Shard, within limit: Duration, arm: () -> Void) async -> Outcome {
-        shard.expire(self, after: limit)
-        defer { shard.forget(self) }
-        return await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let already = state.withLock { state -> Outcome? in
-                    if state.outcome == nil { state.continuation = continuation }
-                    return state.outcome
-                }
-                if let already { continuation.resume(returning: already) } else { arm() }
-            }
-        } onCancel: {
-            end(.cancelled)
-        }
-    }
-}
-
-// A dispatch source may be cancelled, suspended and resumed from any thread, by its documentation; the rest is done
-// before it is shared.
-struct SourceBox: @unchecked Sendable {
-    let source: any DispatchSourceProtocol
-    init(_ source: any DispatchSourceProtocol) { self.source = source }
 }

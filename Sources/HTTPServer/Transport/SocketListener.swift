@@ -1,3 +1,4 @@
+import CLibC
 import Glibc
 import Runtime
 import Synchronization
@@ -49,9 +50,10 @@ final class SocketListener: Sendable {
         }
         self.descriptor = descriptor
         shard = Shards.shard(for: descriptor)
-        readiness = Readiness(descriptor, on: shard.queue)
+        readiness = Readiness(descriptor, on: shard)
         // Both families keep the port in the same two bytes.
         self.port = bound == 0 ? withUnsafeBytes(of: storage) { Int($0[2]) << 8 | Int($0[3]) } : port
+        guard readiness.begin() else { throw refuse("no descriptor is left") }
     }
 
     deinit {
@@ -68,11 +70,7 @@ final class SocketListener: Sendable {
             if let stream { return stream }
             switch failure {
             case EAGAIN:
-                let wait = Wait()
-                let outcome = await wait.outcome(on: shard, within: .seconds(1 << 30)) {
-                    readiness.arm(.reading, wait)
-                }
-                if case .cancelled = outcome { return nil }
+                if case .cancelled = await readiness.reading.wait(on: shard, until: .max) { return nil }
             case EMFILE, ENFILE, ENOBUFS, ENOMEM:
                 exhausted()
                 guard await Shards.pause(.milliseconds(50)) else { return nil }
@@ -88,16 +86,16 @@ final class SocketListener: Sendable {
     private func take() -> (SocketStream?, failure: Int32) {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        let accepted = withUnsafeMutablePointer(to: &storage) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { Glibc.accept(descriptor, $0, &length) }
-        }
+        let flags = Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+        let accepted = accept4(descriptor, &storage, &length, flags)
         guard accepted >= 0 else { return (nil, errno) }
-        _ = fcntl(accepted, F_SETFD, FD_CLOEXEC)
-        _ = fcntl(accepted, F_SETFL, fcntl(accepted, F_GETFL) | O_NONBLOCK)
         var on: Int32 = 1
         setsockopt(accepted, Int32(IPPROTO_TCP), TCP_NODELAY, &on, 4)
         setsockopt(accepted, SOL_SOCKET, SO_KEEPALIVE, &on, 4)
-        return (SocketStream(descriptor: accepted, peer: Self.name(storage, length)), 0)
+        guard let stream = SocketStream(descriptor: accepted, peer: Self.name(storage, length)) else {
+            return (nil, ENOMEM)
+        }
+        return (stream, 0)
     }
 
     private static func name(_ storage: sockaddr_storage, _ length: socklen_t) -> String {

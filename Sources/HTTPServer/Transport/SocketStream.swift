@@ -1,5 +1,6 @@
 import Glibc
 import Runtime
+import Synchronization
 
 /// A connected, non-blocking socket; waiting costs a dispatch source, never a thread, and no buffer.
 ///
@@ -13,22 +14,31 @@ final class SocketStream: ByteStream {
     let peer: String
     private let descriptor: Int32
     private let readiness: Readiness
+    /// The last read took all there was: what comes next is told.
+    private let isDrained = Atomic(false)
 
-    init(descriptor: Int32, peer: String) {
+    /// Takes the descriptor over; nil, and it is closed, when the kernel cannot watch one more.
+    init?(descriptor: Int32, peer: String) {
         self.descriptor = descriptor
         self.peer = peer
         shard = Shards.shard(for: descriptor)
-        readiness = Readiness(descriptor, on: shard.queue)
+        readiness = Readiness(descriptor, on: shard)
+        guard readiness.begin() else {
+            readiness.close()
+            return nil
+        }
     }
 
     func read(within limit: Duration) async throws -> [UInt8] {
-        if let bytes = try receive() { return bytes }
-        // Under load the next bytes are here once the others of this shard have had their turn.
-        await Task.yield()
-        let end = ContinuousClock.now + limit
-        while true {
+        if !isDrained.load(ordering: .relaxed) {
+            // Who sends faster than it is answered lets the others of the shard have their turn.
+            await Task.yield()
             if let bytes = try receive() { return bytes }
-            try await wait(for: .reading, until: end)
+        }
+        let end = Shard.end(of: limit)
+        while true {
+            try await wait(at: readiness.reading, until: end)
+            if let bytes = try receive() { return bytes }
         }
     }
 
@@ -37,7 +47,12 @@ final class SocketStream: ByteStream {
         let first = try withUnsafeTemporaryAllocation(byteCount: Self.readBytesFirst, alignment: 16) { buffer in
             try take(into: buffer).map { Array(UnsafeRawBufferPointer(rebasing: buffer[..<$0])) }
         }
-        guard let first, first.count == Self.readBytesFirst else { return first }
+        guard let first, first.count == Self.readBytesFirst else {
+            // Fewer than were asked for are all there were (epoll(7)); the end of the stream is told for good.
+            isDrained.store(true, ordering: .relaxed)
+            return first
+        }
+        isDrained.store(false, ordering: .relaxed)
         var failure: (any Error)?
         let rest = [UInt8](unsafeUninitializedCapacity: Self.readBytesMax - Self.readBytesFirst) { buffer, count in
             do { count = try take(into: UnsafeMutableRawBufferPointer(buffer)) ?? 0 } catch { failure = error }
@@ -60,32 +75,42 @@ final class SocketStream: ByteStream {
     }
 
     func write(_ bytes: [UInt8], within limit: Duration) async throws {
-        var sent = 0
-        var end: ContinuousClock.Instant?
+        var sent = try writeNow(bytes)
+        var end: UInt64?
         while sent < bytes.count {
-            let count = bytes.withUnsafeBytes { raw in
-                send(descriptor, raw.baseAddress.map { $0 + sent }, bytes.count - sent, Int32(MSG_NOSIGNAL))
+            let until = end ?? Shard.end(of: limit)
+            try await wait(at: readiness.writing, until: until)
+            let more = try sendNow(bytes[sent...])
+            sent += more
+            end = more > 0 ? nil : until
+        }
+    }
+
+    func writeNow(_ bytes: [UInt8]) throws -> Int { try sendNow(bytes[...]) }
+
+    /// How many bytes the kernel takes without waiting.
+    private func sendNow(_ bytes: ArraySlice<UInt8>) throws -> Int {
+        try bytes.withUnsafeBytes { raw in
+            var sent = 0
+            while sent < raw.count {
+                let count = send(descriptor, raw.baseAddress.map { $0 + sent }, raw.count - sent, Int32(MSG_NOSIGNAL))
+                if count > 0 {
+                    sent += count
+                } else if errno == EAGAIN {
+                    break
+                } else if errno != EINTR {
+                    throw Self.lost
+                }
             }
-            if count > 0 {
-                sent += count
-                end = nil
-                continue
-            }
-            if errno == EINTR { continue }
-            guard errno == EAGAIN else { throw Self.lost }
-            let until = end ?? ContinuousClock.now + limit
-            end = until
-            try await wait(for: .writing, until: until)
+            return sent
         }
     }
 
     private static let lost = TallyError(.cancelled, during: "http.socket", "the client is gone")
 
-    private func wait(for direction: Readiness.Direction, until end: ContinuousClock.Instant) async throws {
-        let limit = ContinuousClock.now.duration(to: end)
-        guard limit > .zero else { throw Self.late }
-        let wait = Wait()
-        switch await wait.outcome(on: shard, within: limit, arm: { readiness.arm(direction, wait) }) {
+    private func wait(at place: WaitingPlace, until end: UInt64) async throws {
+        guard end > Shard.now else { throw Self.late }
+        switch await place.wait(on: shard, until: end) {
         case .ready: return
         case .timedOut: throw Self.late
         case .cancelled: throw CancellationError()

@@ -76,7 +76,8 @@ extension MarketplaceJob {
                     application: account.application,
                     transport: transport,
                     tokens: tokens,
-                    throttle: tools.throttle
+                    throttle: tools.throttle,
+                    clock: VendorClock(now: tools.clock)
                 )
                 return account.marketplaces.enumerated().map { index, marketplace in
                     AccountPull(accountID: account.accountID, scope: marketplace.id) {
@@ -126,7 +127,8 @@ extension MockAmazon {
                     seed: UInt64(100 + index),
                     currency: marketplace.currency,
                     zone: marketplace.zone.identifier,
-                    hasEdits: false
+                    hasEdits: false,
+                    hasReturns: false
                 )
             )
         }

@@ -80,6 +80,7 @@ extension MarketplaceJob {
                         transport: transport,
                         tokens: tokens,
                         throttle: tools.throttle,
+                        clock: VendorClock(now: tools.clock),
                         logger: logger
                     )
                     return try await ShopifySource(

@@ -41,6 +41,7 @@ package final class AmazonClient: Sendable {
     private let transport: any HTTPTransport
     private let tokens: any AccessTokens
     private let throttle: Throttle
+    package let clock: VendorClock
 
     /// `application` scopes the rate limit: Amazon counts per seller and application.
     package init(
@@ -49,8 +50,10 @@ package final class AmazonClient: Sendable {
         application: String,
         transport: any HTTPTransport,
         tokens: any AccessTokens,
-        throttle: Throttle
+        throttle: Throttle,
+        clock: VendorClock = VendorClock()
     ) {
+        self.clock = clock
         self.baseURL = baseURL
         self.sellerID = sellerID
         self.application = application
@@ -77,15 +80,14 @@ package final class AmazonClient: Sendable {
         let response = try await tokens.sending(refusal: Self.isTokenRefused) { token in
             var headers = ["Accept": "application/json"]
             if body != nil { headers["Content-Type"] = "application/json" }
-            return try await transport.send(
-                OutboundRequest(
-                    body == nil ? .get : .post,
-                    url,
-                    headers: headers,
-                    secretHeaders: ["x-amz-access-token": token],
-                    body: body.map { Array($0.text.utf8) }
-                )
+            let request = OutboundRequest(
+                body == nil ? .get : .post,
+                url,
+                headers: headers,
+                secretHeaders: ["x-amz-access-token": token],
+                body: body.map { Array($0.text.utf8) }
             )
+            return try await clock.timing { try await transport.send(request) }
         }
         try await heed(response, bucket, allowance)
         if response.status == 400, hasPageToken { throw PageTokenExpired() }

@@ -20,12 +20,31 @@ extension AmazonMapping {
         guard case .object(var members) = transaction else { return "" }
         members["transactionStatus"] = nil
         members["description"] = nil
+        members["contexts"] = without(members["contexts"]) {
+            !$0["deferralReason"].isNull || !$0["maturityDate"].isNull
+        }
+        members["relatedIdentifiers"] = without(members["relatedIdentifiers"]) {
+            [releaseOf, releasedAs].contains($0["relatedIdentifierName"].string)
+        }
         var hasher = SHA256()
         hasher.update(data: Data(canonical(.object(members)).utf8))
         let digest = hasher.finalize().prefix(16).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
         let hash = "content:" + digest.joined()
         let number = ordinal(hash)
         return number == 0 ? hash : "\(hash)#\(number)"
+    }
+
+    private static let releaseOf = "DEFERRED_TRANSACTION_ID"
+    private static let releasedAs = "RELEASE_TRANSACTION_ID"
+
+    private static func without(_ list: WireJSON?, _ isDropped: (WireJSON) -> Bool) -> WireJSON? {
+        guard let kept = list?.array?.filter({ !isDropped($0) }) else { return list }
+        return kept.isEmpty ? nil : .array(kept)
+    }
+
+    /// Whether a transaction only releases a deferred one, which tells of the same money and stays where it was posted.
+    private static func isRelease(_ transaction: WireJSON) -> Bool {
+        (transaction["relatedIdentifiers"].array ?? []).contains { $0["relatedIdentifierName"].string == releaseOf }
     }
 
     /// Grows when a deferred transaction is released.
@@ -89,8 +108,10 @@ extension AmazonMapping {
         }
     }
 
-    /// The fees of a transaction: of its items, then what its own breakdowns hold beyond those.
+    /// The fees of a transaction: of its items, then what its own breakdowns hold beyond those; nil for one that only
+    /// releases another.
     package mutating func fees(_ transaction: WireJSON, id: String) throws -> DocumentRecord? {
+        guard !Self.isRelease(transaction) else { return nil }
         let postedAt = try WireTime.parse(transaction["postedDate"].string)
         var lines: [LineRecord] = []
         var ofItems: [String: Decimal] = [:]
@@ -170,7 +191,9 @@ extension AmazonMapping {
     /// What a refund takes back from sales, on the day of the sale when that is known, else on its own; nil for any
     /// other transaction.
     package mutating func refund(_ transaction: WireJSON, id: String) throws -> DocumentRecord? {
-        guard transaction["transactionType"].string?.lowercased().contains("refund") == true else { return nil }
+        guard transaction["transactionType"].string?.lowercased().contains("refund") == true,
+            !Self.isRelease(transaction)
+        else { return nil }
         let postedAt = try WireTime.parse(transaction["postedDate"].string)
         let day = day(of: postedAt)
         let order = transaction["relatedIdentifiers"].array?

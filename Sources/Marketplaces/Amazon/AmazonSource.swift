@@ -33,6 +33,8 @@ package final class AmazonSource: MarketplaceSource {
         mapping = Mutex(AmazonMapping(marketplace: marketplace, sellerID: client.sellerID))
     }
 
+    package var aheadOfVendor: TimeInterval { client.clock.aheadBy }
+
     package func plan(_ pipeline: Pipeline) -> PipelinePlan {
         let fortnight = PipelinePlan.DeepRead(name: "\(pipeline.rawValue)_14d", depth: .days(14), every: .days(1))
         let month = PipelinePlan.DeepRead(name: "\(pipeline.rawValue)_30d", depth: .days(30), every: .days(7))

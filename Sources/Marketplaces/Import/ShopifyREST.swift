@@ -61,7 +61,8 @@ enum ShopifyREST {
                 subtotal = price * Decimal(quantity)
             }
             return .object([
-                "quantity": item["quantity"], "subtotalSet": money(subtotal, currency),
+                "quantity": item["quantity"], "restockType": item["restock_type"],
+                "subtotalSet": money(subtotal, currency),
                 "lineItem": .object(["id": gid("LineItem", item["line_item_id"])]),
             ])
         }

@@ -64,13 +64,15 @@ BEGIN
         EXECUTE 'CREATE TABLE public.sales_ts (account_id text NOT NULL, marketplace text NOT NULL,
             country text NOT NULL, product_code text NOT NULL, ts timestamptz NOT NULL, units_sold bigint NOT NULL,
             revenue numeric NOT NULL, margin numeric, cogs numeric, currency_code text NOT NULL) ' || layout;
-        IF layout = '' THEN EXECUTE $q$SELECT create_hypertable('public.sales_ts', 'ts')$q$; END IF;
+        IF layout = '' THEN EXECUTE $q$SELECT create_hypertable('public.sales_ts', 'ts',
+            chunk_time_interval => interval '1 month', create_default_indexes => false)$q$; END IF;
     END IF;
     IF to_regclass('public.fees_ts') IS NULL THEN
         EXECUTE 'CREATE TABLE public.fees_ts (account_id text NOT NULL, marketplace text NOT NULL,
             country text NOT NULL, product_code text NOT NULL, ts timestamptz NOT NULL, fee_type text NOT NULL,
             amount numeric NOT NULL, currency_code text NOT NULL) ' || layout;
-        IF layout = '' THEN EXECUTE $q$SELECT create_hypertable('public.fees_ts', 'ts')$q$; END IF;
+        IF layout = '' THEN EXECUTE $q$SELECT create_hypertable('public.fees_ts', 'ts',
+            chunk_time_interval => interval '1 month', create_default_indexes => false)$q$; END IF;
     END IF;
 END $$;
 CREATE UNIQUE INDEX IF NOT EXISTS sales_ts_conflict_key

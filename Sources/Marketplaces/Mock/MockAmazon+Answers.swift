@@ -114,6 +114,11 @@ extension MockAmazon {
         if order.feeCents > 0, window.contains(charged) {
             found.append(transaction(order, trade, marketplace, "Shipment", charged, now))
         }
+        // Some are released by a transaction of their own, which tells of the same money again.
+        let released = charged.addingTimeInterval(Self.deferral)
+        if Self.hasRelease(order), order.feeCents > 0, window.contains(released) {
+            found.append(transaction(order, trade, marketplace, "Shipment", released, now, isRelease: true))
+        }
         let refunded = trade.refundedAt(order.number)
         if order.cancelledAt == nil, order.lines.contains(where: { $0.refundedUnits > 0 }), window.contains(refunded) {
             found.append(transaction(order, trade, marketplace, "Refund", refunded, now))
@@ -127,12 +132,23 @@ extension MockAmazon {
         _ marketplace: String,
         _ type: String,
         _ posted: Date,
-        _ now: Date
+        _ now: Date,
+        isRelease: Bool = false
     ) -> String {
         let isRefund = type == "Refund"
         // Some of Amazon's transactions have no id.
-        let id = order.number % 5 == 0 ? "" : "\"transactionId\":\"\(type)-\(marketplace)-\(order.number)\","
-        let status = now.timeIntervalSince(posted) < 4 * 86_400 ? "DEFERRED" : "RELEASED"
+        let own = "\(type)-\(marketplace)-\(order.number)"
+        let id = order.number % 5 == 0 ? "" : "\"transactionId\":\"\(own)\(isRelease ? "-release" : "")\","
+        let isDeferred = !isRelease && now.timeIntervalSince(posted) < Self.deferral
+        var status = isDeferred ? "DEFERRED" : "RELEASED"
+        var related = ""
+        if Self.hasRelease(order), !isRefund, !isDeferred {
+            let other = isRelease ? "DEFERRED_TRANSACTION_ID" : "RELEASE_TRANSACTION_ID"
+            status = isRelease ? "RELEASED" : "DEFERRED_RELEASED"
+            related = """
+                ,{"relatedIdentifierName":"\(other)","relatedIdentifierValue":"\(own)\(isRelease ? "" : "-release")"}
+                """
+        }
         let lines = order.lines.filter { !isRefund || $0.refundedUnits > 0 }
         let items = lines.map { line in
             let charge = isRefund ? -line.refundedCents : line.netCents
@@ -149,12 +165,17 @@ extension MockAmazon {
             {\(id)"sellingPartnerMetadata":{"sellingPartnerId":"\(sellerID)","accountType":"STANDARD",\
             "marketplaceId":"\(marketplace)"},"marketplaceDetails":{"marketplaceId":"\(marketplace)"},\
             "relatedIdentifiers":[{"relatedIdentifierName":"ORDER_ID","relatedIdentifierValue":\
-            "\(Self.orderID(order.number))"}],"transactionType":"\(type)","transactionStatus":"\(status)",\
+            "\(Self.orderID(order.number))"}\(related)],"transactionType":"\(type)","transactionStatus":"\(status)",\
             "description":"Order Payment","postedDate":\(instant(posted)),\
             "items":[\(items.joined(separator: ","))],\
             "breakdowns":[\(isRefund ? "" : fees(order, trade))]}
             """
     }
+
+    private static let deferral: TimeInterval = 4 * 86_400
+
+    /// Those without id do not tell of their release.
+    private static func hasRelease(_ order: MockTrade.Order) -> Bool { order.number % 5 != 0 && order.number % 3 == 1 }
 
     private func fees(_ order: MockTrade.Order, _ trade: MockTrade) -> String {
         """

@@ -12,10 +12,12 @@ package final class MockAmazon: HTTPTransport {
     private let faults: MockFaults
     private let baseURL: String
     private let grants: MockGrants?
+    private let tellsTime: Bool
     /// The largest number of results a listings search admits to; fewer than Amazon's in tests.
     let listingsPageMax: Int
 
-    /// `trades` by marketplace id; `baseURL` is where documents are fetched from.
+    /// `trades` by marketplace id; `baseURL` is where documents are fetched from. `tellsTime`: answers carry the mock's
+    /// own time as `Date`.
     package init(
         trades: [String: MockTrade],
         sellerID: String,
@@ -23,6 +25,7 @@ package final class MockAmazon: HTTPTransport {
         grants: MockGrants? = nil,
         baseURL: String = "https://mock.invalid",
         listingsPageMax: Int = 20,
+        tellsTime: Bool = false,
         now: @escaping @Sendable () -> Date
     ) {
         self.trades = trades
@@ -30,6 +33,7 @@ package final class MockAmazon: HTTPTransport {
         self.faults = faults
         self.baseURL = baseURL
         self.grants = grants
+        self.tellsTime = tellsTime
         self.listingsPageMax = listingsPageMax
         self.now = now
     }
@@ -53,6 +57,7 @@ package final class MockAmazon: HTTPTransport {
     /// One exchange; documents need no token.
     package func respond(_ request: OutboundRequest) -> OutboundResponse {
         var headers = ["Content-Type": "application/json", "x-amzn-RequestId": "mock"]
+        if tellsTime { headers["Date"] = HTTPDate.text(now()) }
         let asked = MockAmazonRequest(request, now: now())
         if asked.path.hasPrefix("/documents-of-the-mock/") { return document(asked, headers) }
         if let grants, asked.path == "/auth/o2/token" { return grants.respond(request) }

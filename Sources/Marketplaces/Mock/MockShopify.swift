@@ -15,7 +15,9 @@ package final class MockShopify: HTTPTransport {
     private let faults: MockFaults
     private let bulkFaults: Mutex<[BulkFault]>
     private let grants: MockGrants?
+    private let tellsTime: Bool
 
+    /// `tellsTime`: answers carry the mock's own time as `Date`.
     package init(
         trade: MockTrade,
         shop: String,
@@ -23,11 +25,13 @@ package final class MockShopify: HTTPTransport {
         bulkFaults: [BulkFault] = [],
         grants: MockGrants? = nil,
         baseURL: String = "https://mock.invalid",
+        tellsTime: Bool = false,
         now: @escaping @Sendable () -> Date
     ) {
         self.bulkFaults = Mutex(bulkFaults)
         self.baseURL = baseURL
         self.grants = grants
+        self.tellsTime = tellsTime
         self.trade = trade
         self.shop = shop
         self.faults = faults
@@ -58,7 +62,8 @@ package final class MockShopify: HTTPTransport {
 
     /// One exchange. A token that is missing or revoked is answered with 401, as the faults say with others.
     package func respond(_ request: OutboundRequest) -> OutboundResponse {
-        let headers = ["Content-Type": "application/json", "X-Shopify-API-Version": ShopifySettings.version]
+        var headers = ["Content-Type": "application/json", "X-Shopify-API-Version": ShopifySettings.version]
+        if tellsTime { headers["Date"] = HTTPDate.text(now()) }
         if request.url.path().hasPrefix("/bulk-of-the-mock/") {
             var body: [UInt8] = []
             let isKnown = bulkResult(request.url.lastPathComponent) { body += $0 }
@@ -109,7 +114,7 @@ package final class MockShopify: HTTPTransport {
         case .ordersByID, .productsByID:
             let ids = (variables["ids"].array ?? []).compactMap { $0.string }
             return "{\"nodes\":[\(ids.map { object($0, now) ?? "null" }.joined(separator: ","))]}"
-        case .variantsOfProduct, .linesOfOrder, .linesOfRefund: return "{}"
+        case .variantsOfProduct, .linesOfOrder, .linesOfRefund, .returnsOfOrder, .linesOfReturn: return "{}"
         }
     }
 
@@ -161,7 +166,7 @@ package final class MockShopify: HTTPTransport {
         "id":"gid://shopify/Order/\(order.number + 1)","createdAt":"\(WireTime.text(order.placedAt))",\
         "processedAt":"\(WireTime.text(order.placedAt))","updatedAt":"\(WireTime.text(order.updatedAt))",\
         "cancelledAt":\(order.cancelledAt.map { "\"\(WireTime.text($0))\"" } ?? "null"),"test":false,\
-        "displayFinancialStatus":"PAID"
+        "displayFinancialStatus":"PAID","returnStatus":"\(order.returnStatus)"
         """
     }
 
@@ -181,14 +186,15 @@ package final class MockShopify: HTTPTransport {
         let refunds = order.lines.filter { $0.refundedUnits > 0 }.map { line in
             """
             {"id":"gid://shopify/Refund/\(id * 10 + line.number)","refundLineItems":{"pageInfo":\
-            {"hasNextPage":false,"endCursor":null},"nodes":[{"quantity":\(line.refundedUnits),\
+            {"hasNextPage":false,"endCursor":null},"nodes":[{"quantity":\(line.refundedUnits),"restockType":"RETURN",\
             "subtotalSet":\(bag(line.refundedCents)),"lineItem":{"id":"gid://shopify/LineItem/\
             \(id * 10 + line.number)"}}]}}
             """
         }
         return """
             {\(orderFields(order)),"lineItems":{"pageInfo":{"hasNextPage":false,"endCursor":null},\
-            "nodes":[\(lines.joined(separator: ","))]},"refunds":[\(refunds.joined(separator: ","))]}
+            "nodes":[\(lines.joined(separator: ","))]},"refunds":[\(refunds.joined(separator: ","))],\
+            "returns":\(returns(order))}
             """
     }
 

@@ -16,6 +16,8 @@ package struct MockTrade: Sendable {
     package let zone: TimeZone
     /// Whether orders are edited a day after they were placed.
     package let hasEdits: Bool
+    /// Whether goods are returned three days after they were ordered.
+    package let hasReturns: Bool
 
     package init(
         epoch: Date = Date(timeIntervalSince1970: 1_767_225_600),
@@ -24,9 +26,11 @@ package struct MockTrade: Sendable {
         seed: UInt64 = 1,
         currency: String = "EUR",
         zone: String = "Europe/Berlin",
-        hasEdits: Bool = true
+        hasEdits: Bool = true,
+        hasReturns: Bool = true
     ) {
         self.hasEdits = hasEdits
+        self.hasReturns = hasReturns
         self.epoch = epoch
         self.orderEvery = max(1, orderEvery)
         self.productCount = max(1, productCount)
@@ -54,9 +58,19 @@ package struct MockTrade: Sendable {
         package let units: Int
         package let discountCents: Int
         package let refundedUnits: Int
+        /// Units that came back. Some of them are refunded later: those are the same units.
+        package let returnedUnits: Int
         package var grossCents: Int { units * variant.priceCents }
         package var netCents: Int { grossCents - discountCents }
         package var refundedCents: Int { units == 0 ? 0 : netCents * refundedUnits / units }
+        /// Units that the buyer has given back in one way or the other, and what they were sold for.
+        package var backUnits: Int { max(refundedUnits, returnedUnits) }
+        package var backCents: Int {
+            if backUnits == units { return netCents }
+            // The share of what was not refunded, to the nearest cent.
+            let waiting = backUnits - refundedUnits
+            return refundedCents + (2 * netCents * waiting + units) / (2 * max(1, units))
+        }
     }
 
     package struct Order: Sendable, Equatable {
@@ -67,8 +81,13 @@ package struct MockTrade: Sendable {
         package let lines: [Line]
         /// What the payment provider keeps: 2.9 % and 30 cents, from a minute after the order on.
         package let feeCents: Int
+        /// Where the return of its goods is, if there is one.
+        package let goodsReturn: Return?
         package var netCents: Int { lines.reduce(0) { $0 + $1.netCents } }
     }
+
+    /// How far a return has got: nothing comes back of one that is requested or declined.
+    package enum Return: Sendable, Equatable { case requested, declined, open, closed }
 
     /// SplitMix64 of the seed and the numbers that name a decision.
     func hash(_ parts: UInt64...) -> UInt64 {
@@ -136,7 +155,7 @@ package struct MockTrade: Sendable {
         let placed = placedAt(number)
         guard placed <= now else { return nil }
         var updated = placed
-        func happened(_ chance: Int, _ kind: UInt64, after delay: TimeInterval) -> Bool {
+        func happened(_ chance: Int, _ kind: UInt64, _ delay: TimeInterval) -> Bool {
             let instant = placed.addingTimeInterval(delay + Double(number % 600))
             guard pick(chance, kind, number) == 0, instant <= now else { return false }
             updated = max(updated, instant)
@@ -144,9 +163,11 @@ package struct MockTrade: Sendable {
         }
         let isPaid = now >= placed.addingTimeInterval(60)
         if isPaid { updated = placed.addingTimeInterval(60) }
-        let isCancelled = happened(29, 5, after: 7_200)
-        let isEdited = hasEdits && happened(17, 6, after: 86_400)
-        let isRefunded = happened(10, 7, after: 5 * 86_400)
+        let isCancelled = happened(29, 5, 7_200)
+        let isEdited = hasEdits && happened(17, 6, 86_400)
+        let isRefunded = happened(10, 7, 5 * 86_400)
+        let goodsReturn = hasReturns ? self.goodsReturn(number, happened) : nil
+        let isBack = goodsReturn == .open || goodsReturn == .closed
         let lines = (0..<(1 + pick(3, 8, number))).map { index -> Line in
             let product = pick(productCount, 9, number, index)
             let variant = variant(pick(variantCount(of: product), 10, number, index), of: product, at: now)
@@ -157,7 +178,8 @@ package struct MockTrade: Sendable {
                 variant: variant,
                 units: units,
                 discountCents: discount,
-                refundedUnits: isRefunded && index == 0 ? 1 : 0
+                refundedUnits: isRefunded && index == 0 ? 1 : 0,
+                returnedUnits: isBack && index <= 1 ? 1 : 0
             )
         }
         let net = lines.reduce(0) { $0 + $1.netCents }
@@ -167,8 +189,17 @@ package struct MockTrade: Sendable {
             updatedAt: updated,
             cancelledAt: isCancelled ? placed.addingTimeInterval(7_200 + Double(number % 600)) : nil,
             lines: lines,
-            feeCents: isPaid ? net * 29 / 1_000 + 30 : 0
+            feeCents: isPaid ? net * 29 / 1_000 + 30 : 0,
+            goodsReturn: goodsReturn
         )
+    }
+
+    /// Asked for after two days, declined or on its way back after three, closed a day later.
+    private func goodsReturn(_ number: Int, _ happened: (Int, UInt64, TimeInterval) -> Bool) -> Return? {
+        guard happened(7, 13, 2 * 86_400) else { return nil }
+        guard happened(1, 14, 3 * 86_400) else { return .requested }
+        if pick(5, 15, number) == 0 { return .declined }
+        return happened(1, 16, 4 * 86_400) ? .closed : .open
     }
 
     /// When the order would be refunded, if it is.
@@ -186,7 +217,7 @@ package struct MockTrade: Sendable {
         package init() {}
     }
 
-    /// What was sold and charged by day of the shop's zone, refunds and cancellations taken off, as of `now`.
+    /// What was sold and charged by day of the shop's zone, refunds, returns and cancellations taken off, as of `now`.
     package func ledger(at now: Date) -> [Date: DayTotal] {
         var calendar = Calendar(identifier: .gregorian)
         calendar.timeZone = zone
@@ -196,10 +227,10 @@ package struct MockTrade: Sendable {
             let day = calendar.startOfDay(for: order.placedAt)
             if order.cancelledAt == nil {
                 for line in order.lines {
-                    days[day, default: DayTotal()].units += line.units - line.refundedUnits
-                    days[day, default: DayTotal()].revenueCents += line.netCents - line.refundedCents
+                    days[day, default: DayTotal()].units += line.units - line.backUnits
+                    days[day, default: DayTotal()].revenueCents += line.netCents - line.backCents
                     days[day, default: DayTotal()].costCents +=
-                        line.variant.costCents * (line.units - line.refundedUnits)
+                        line.variant.costCents * (line.units - line.backUnits)
                 }
             }
             if order.feeCents > 0 {

@@ -76,6 +76,8 @@ package protocol MarketplaceSource: Sendable {
     var scope: SourceScope { get }
     /// How far behind now the vendor's data may be read.
     var lag: Duration { get }
+    /// Seconds that our clock is ahead of the vendor's, as far as its answers have told.
+    var aheadOfVendor: TimeInterval { get }
     func plan(_ pipeline: Pipeline) -> PipelinePlan
     /// The page at `cursor`. Empty pages with a `next` are ordinary.
     ///
@@ -100,6 +102,7 @@ package struct ControlTotal: Sendable, Equatable {
 }
 
 extension MarketplaceSource {
+    package var aheadOfVendor: TimeInterval { 0 }
     package func objects(_ pipeline: Pipeline, ids: [String]) async throws -> MappedRows { MappedRows() }
     package func controlTotals(until: Date) async throws -> [ControlTotal] { [] }
 

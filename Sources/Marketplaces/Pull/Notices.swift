@@ -15,7 +15,7 @@ package struct Notice: Sendable, Equatable {
     /// The pipelines that a topic concerns.
     static func pipelines(_ topic: String) -> [Pipeline] {
         switch topic.split(separator: "/").first {
-        case "orders", "refunds": [.sales]
+        case "orders", "refunds", "returns": [.sales]
         case "products": [.products, .listings]
         default: []
         }

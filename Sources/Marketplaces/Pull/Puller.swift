@@ -44,17 +44,14 @@ struct Puller {
     func pull(_ pipeline: Pipeline, since: Date?, until: Date?) async throws -> PullResult {
         let plan = source.plan(pipeline)
         let stored = try await target.withConnection { try await Watermarks.read(key(pipeline.rawValue), on: $0) }
-        let newest = now.addingTimeInterval(-source.lag.inSeconds).toSecond
-        let end = min(until?.toSecond ?? newest, newest)
-        var state = PullState(pipeline: pipeline, plan: plan, stored: stored, result: PullResult(until: end))
+        var state = PullState(pipeline: pipeline, plan: plan, stored: stored, result: PullResult(until: bound(until)))
         context.progress.stage("\(scope.source) \(pipeline.rawValue)")
         do {
             try await readNotices(&state)
             try await readCut(&state, since: since)
-            let begin = if let since { since as Date? } else { try await start(state, end) }
-            let isFirst = stored == nil && begin == nil && context.options.full != true
-            try await read(windows(from: begin, to: end, plan), &state, moves: since)
-            if plan.sweeps, !isFirst { try await sweep(&state, end) }
+            let isFirst = stored == nil && since == nil && plan.firstLookback == nil && context.options.full != true
+            try await read(&state, since: since, until: until)
+            if plan.sweeps, !isFirst { try await sweep(&state, state.result.until) }
         } catch is PullPaused {
             state.result.isPaused = true
         }
@@ -70,9 +67,11 @@ struct Puller {
             now.timeIntervalSince(cut.began) < good.inSeconds
         else { return }
         try await read(PullWindow(since: cut.since, until: cut.until), from: cut, &state, isMoving: true)
+        // A deep reading that took several runs was one all the same.
+        try await noteDeepReads(state, from: cut.since, to: cut.until)
     }
 
-    private func start(_ state: PullState, _ end: Date) async throws -> Date? {
+    func start(_ state: PullState, _ end: Date) async throws -> Date? {
         let first = state.plan.firstLookback.map { end.addingTimeInterval(-$0.inSeconds) }
         guard context.options.full != true, let instant = PullPosition(state.stored).instant else { return first }
         var back = state.plan.overlap
@@ -84,7 +83,7 @@ struct Puller {
         return first.map { max($0, begin) } ?? begin
     }
 
-    private func windows(from begin: Date?, to end: Date, _ plan: PipelinePlan) -> [PullWindow] {
+    func windows(from begin: Date?, to end: Date, _ plan: PipelinePlan) -> [PullWindow] {
         guard let begin, let length = plan.windowMax?.inSeconds else {
             return begin.map { $0 < end } ?? true ? [PullWindow(since: begin, until: end)] : []
         }
@@ -100,7 +99,7 @@ struct Puller {
 
     // MARK: Reading
 
-    private func read(_ windows: [PullWindow], _ state: inout PullState, moves since: Date?) async throws {
+    func read(_ windows: [PullWindow], _ state: inout PullState, moves since: Date?) async throws {
         for window in windows {
             let position = PullPosition(state.stored).instant
             // A chosen start beyond the position would leave a gap behind a position that moved.
@@ -108,12 +107,17 @@ struct Puller {
             let goesBack = position.map { window.until <= $0 } ?? false
             try await read(window, from: nil, &state, isMoving: !hasGap && !goesBack)
         }
-        guard !context.options.dryRun, let first = windows.first, let last = windows.last else { return }
+        guard let first = windows.first, let last = windows.last else { return }
+        try await noteDeepReads(state, from: first.since, to: last.until)
+    }
+
+    private func noteDeepReads(_ state: PullState, from begin: Date?, to end: Date) async throws {
+        guard !context.options.dryRun else { return }
         for deep in state.plan.deepReads
-        where last.until.timeIntervalSince(first.since ?? .distantPast) >= deep.depth.inSeconds {
+        where end.timeIntervalSince(begin ?? .distantPast) >= deep.depth.inSeconds {
             try await target.withConnection { connection in
                 try await context.write(on: connection, durable: true) { connection in
-                    try await Watermarks.set(key(deep.name), to: Watermark(instant: last.until), on: connection)
+                    try await Watermarks.set(key(deep.name), to: Watermark(instant: end), on: connection)
                 }
             }
         }
@@ -145,7 +149,11 @@ struct Puller {
                     during: "marketplace.page",
                     "the vendor refuses its own page token twice"
                 )
+            } catch  where cursor == nil && isTooYoung(window) {
+                // Amazon refuses a bound that its own clock has not come to.
+                throw ClockAhead()
             }
+            guard cursor != nil || !isTooYoung(window) else { throw ClockAhead() }
             guard page.next == nil || page.next != cursor else {
                 throw TallyError(.protocolViolation, during: "marketplace.page", "the vendor repeats a page token")
             }

@@ -22,7 +22,11 @@ struct SweepMarker {
         for product in rows.products { seen.insert(product.code.hashValue) }
         for listing in rows.listings { seen.insert(listing.id.hashValue) }
         for id in rows.seen { seen.insert(id.hashValue) }
-        for refused in rows.refused { seen.insert(refused.key.hashValue) }
+        for refused in rows.refused {
+            // A listing that could not be read is there all the same, whichever of its names the refusal has.
+            seen.insert(refused.key.hashValue)
+            seen.insert("\(scope.scope)/\(refused.key)".hashValue)
+        }
     }
 
     /// Stored ids that the sweep did not see and that are not marked yet.

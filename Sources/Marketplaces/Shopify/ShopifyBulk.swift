@@ -21,7 +21,7 @@ final class ShopifyBulk: Sendable {
     }
 
     /// Lines of a page; a group is never cut.
-    private static let pageLines = 1_000
+    private static let pageLines = 500
     private static let lineBytesMax = 4 << 20
 
     private let client: ShopifyClient
@@ -168,7 +168,7 @@ final class ShopifyBulk: Sendable {
         private mutating func fill() throws {
             buffer.removeFirst(at)
             at = 0
-            let piece = try handle.read(upToCount: 1 << 18) ?? Data()
+            let piece = try handle.read(upToCount: 1 << 16) ?? Data()
             isAtEnd = piece.isEmpty
             buffer.append(contentsOf: piece)
             guard buffer.count < ShopifyBulk.lineBytesMax else {

@@ -2,8 +2,8 @@ package import Foundation
 
 /// What a bulk operation reads: everything, children below their parents.
 ///
-/// Refund lines are no part of it: a bulk query may hold no connection within a list. Orders with refunds are asked
-/// for by id afterwards.
+/// Refund lines are no part of it: a bulk query may hold no connection within a list, nor one three levels deep, as the
+/// lines of returns are. Orders with refunds or returns are asked for by id afterwards.
 package enum ShopifyBulkQuery: String, Sendable, CaseIterable {
     case products, orders, fees
 

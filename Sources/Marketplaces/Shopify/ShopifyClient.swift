@@ -45,6 +45,7 @@ package final class ShopifyClient: Sendable {
     private let throttle: Throttle
     private let logger: Logger
     private let state = Mutex(State())
+    package let clock: VendorClock
     private let allowance = RateAllowance(perSecond: 100, burst: 1_000)
 
     package init(
@@ -52,8 +53,10 @@ package final class ShopifyClient: Sendable {
         transport: any HTTPTransport,
         tokens: any AccessTokens,
         throttle: Throttle,
+        clock: VendorClock = VendorClock(),
         logger: Logger
     ) {
+        self.clock = clock
         self.settings = settings
         self.transport = transport
         self.tokens = tokens
@@ -88,7 +91,8 @@ package final class ShopifyClient: Sendable {
                 "variables": .object(variables),
             ]
             request.body = Array(body.text.utf8)
-            return try await transport.send(request)
+            let asked = request
+            return try await clock.timing { try await transport.send(asked) }
         }
         try await check(response)
         let answer = try WireJSON(parsing: response.body)
@@ -128,7 +132,7 @@ package final class ShopifyClient: Sendable {
                 remedy: "The version has been retired: install a newer Tallyman."
             )
         }
-        let isEnding = Date().addingTimeInterval(90 * 86_400) > ShopifySettings.versionEnds
+        let isEnding = clock.now().addingTimeInterval(90 * 86_400) > ShopifySettings.versionEnds
         if isEnding,
             state.withLock({ state in
                 defer { state.hasWarned = true }
@@ -148,7 +152,9 @@ package final class ShopifyClient: Sendable {
         case 401: "Install the app in the shop again, and set SHOPIFY_ACCESS_TOKEN or the client's id and secret."
         case 402, 423: "The shop is frozen or locked; its owner must settle that with Shopify."
         case 404: "Check SHOPIFY_SHOP: there is no such shop."
-        default: "Grant the app read_products, read_inventory, read_orders and read_shopify_payments_payouts."
+        default:
+            "Grant the app read_products, read_inventory, read_orders, read_returns and "
+                + "read_shopify_payments_payouts."
         }
     }
 

@@ -77,8 +77,8 @@ package struct ShopifyMapping: Sendable {
     /// An order with all its lines and refunds.
     ///
     /// Revenue is what the customer was charged for the goods: original price less the discounts allocated to the
-    /// line. Refunds reduce the line they refund, on the day of the sale. A cancelled order sold nothing; a test order
-    /// has no lines.
+    /// line. Refunds and returns reduce the line they are about, on the day of the sale. A cancelled order sold
+    /// nothing; a test order has no lines.
     package mutating func order(_ order: WireJSON) throws -> DocumentRecord {
         let soldAt = try WireTime.parse(order["processedAt"].string ?? order["createdAt"].string)
         let version = WireTime.version(try WireTime.parse(order["updatedAt"].string))
@@ -89,7 +89,7 @@ package struct ShopifyMapping: Sendable {
             record.status = "test"
             return record
         }
-        let refunds = try refunds(order["refunds"])
+        let takenBack = try TakenBack.byLine(of: order) { try amount($0) }
         let day = days.day(of: soldAt)
         for node in order["lineItems"].nodes {
             let line = try id(node)
@@ -100,7 +100,8 @@ package struct ShopifyMapping: Sendable {
                 try $0 + amount($1["allocatedAmountSet"]["shopMoney"])
             }
             let revenue = try amount(node["originalTotalSet"]["shopMoney"]) - discount
-            let refund = isCancelled ? (units: units, amount: revenue) : refunds[line] ?? (0, 0)
+            // Nothing of a cancelled order was sold, so nothing of it can come back either.
+            let back = isCancelled ? TakenBack() : takenBack[line] ?? TakenBack()
             let sku = node["sku"].string.flatMap { $0.isEmpty ? nil : $0 }
             record.lines.append(
                 .order(
@@ -111,9 +112,11 @@ package struct ShopifyMapping: Sendable {
                         day: day,
                         soldAt: soldAt,
                         units: units,
-                        unitsRefunded: refund.units,
+                        unitsRefunded: isCancelled ? units : back.refundedUnits,
                         revenue: revenue,
-                        refunded: refund.amount,
+                        refunded: isCancelled ? revenue : back.refunded,
+                        unitsReturned: back.returnedUnits(of: units),
+                        returned: back.returned(of: units, sold: revenue, digits: Money.digits(of: currency)),
                         unitCost: try cost(node["variant"]),
                         currency: currency
                     )
@@ -121,19 +124,6 @@ package struct ShopifyMapping: Sendable {
             )
         }
         return record
-    }
-
-    private func refunds(_ refunds: WireJSON) throws -> [String: (units: Int, amount: Decimal)] {
-        var byLine: [String: (units: Int, amount: Decimal)] = [:]
-        for refund in refunds.nodes {
-            for item in refund["refundLineItems"].nodes {
-                let line = try id(item["lineItem"])
-                let amount = try amount(item["subtotalSet"]["shopMoney"])
-                byLine[line, default: (0, 0)].units += item["quantity"].int ?? 0
-                byLine[line, default: (0, 0)].amount += amount
-            }
-        }
-        return byLine
     }
 
     // MARK: Fees

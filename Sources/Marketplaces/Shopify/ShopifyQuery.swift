@@ -7,6 +7,8 @@ package enum ShopifyQuery: String, Sendable, CaseIterable {
     case orders = "TallymanOrders"
     case linesOfOrder = "TallymanLinesOfOrder"
     case linesOfRefund = "TallymanLinesOfRefund"
+    case returnsOfOrder = "TallymanReturnsOfOrder"
+    case linesOfReturn = "TallymanLinesOfReturn"
     case fees = "TallymanFees"
     case balance = "TallymanBalance"
     case ordersByID = "TallymanOrdersByID"
@@ -91,6 +93,20 @@ package enum ShopifyQuery: String, Sendable, CaseIterable {
                 pageInfo { hasNextPage endCursor } nodes { \(Self.refundLine) } } }
             }
             """
+        case .returnsOfOrder:
+            """
+            query TallymanReturnsOfOrder($id: ID!, $first: Int!, $after: String) {
+              order(id: $id) { returns(first: $first, after: $after) {
+                pageInfo { hasNextPage endCursor } nodes { \(Self.returned) } } }
+            }
+            """
+        case .linesOfReturn:
+            """
+            query TallymanLinesOfReturn($id: ID!, $first: Int!, $after: String) {
+              return(id: $id) { returnLineItems(first: $first, after: $after) {
+                pageInfo { hasNextPage endCursor } nodes { \(Self.returnLine) } } }
+            }
+            """
         case .fees:
             """
             query TallymanFees($first: Int!, $after: String, $query: String) {
@@ -119,17 +135,19 @@ package enum ShopifyQuery: String, Sendable, CaseIterable {
         case .shop, .bulkState: 2
         case .bulkRun: 10
         case .ordersByID, .productsByID: 400
-        case .variants, .balance, .variantsOfProduct, .linesOfRefund, .linesOfOrder: 10 + Double(first)
-        case .products, .orders, .fees: 10 + 8 * Double(first)
+        case .variants, .balance, .variantsOfProduct, .linesOfRefund, .linesOfOrder, .linesOfReturn:
+            10 + Double(first)
+        case .products, .orders, .fees, .returnsOfOrder: 10 + 8 * Double(first)
         }
     }
 
     private static let money = "shopMoney { amount currencyCode }"
-    static let order = "id createdAt processedAt updatedAt cancelledAt test displayFinancialStatus"
+    static let order = "id createdAt processedAt updatedAt cancelledAt test displayFinancialStatus returnStatus"
     private static let wholeOrder = """
         \(order) lineItems(first: 20) { pageInfo { hasNextPage endCursor } nodes { \(line) } }
         refunds(first: 10) { id refundLineItems(first: 10) {
           pageInfo { hasNextPage endCursor } nodes { \(refundLine) } } }
+        returns(first: 3) { pageInfo { hasNextPage endCursor } nodes { \(returned) } }
         """
     static let orderFees = """
         id updatedAt test transactions(first: 30) { id kind status processedAt createdAt test
@@ -143,5 +161,11 @@ package enum ShopifyQuery: String, Sendable, CaseIterable {
         id quantity sku title originalTotalSet { \(money) } discountAllocations { allocatedAmountSet { \(money) } }
         variant { id inventoryItem { unitCost { amount currencyCode } } }
         """
-    private static let refundLine = "quantity subtotalSet { \(money) } lineItem { id }"
+    private static let refundLine = "quantity restockType subtotalSet { \(money) } lineItem { id }"
+    private static let returned = """
+        id status returnLineItems(first: 5) { pageInfo { hasNextPage endCursor } nodes { \(returnLine) } }
+        """
+    private static let returnLine = """
+        id quantity processedQuantity ... on ReturnLineItem { fulfillmentLineItem { lineItem { id } } }
+        """
 }

@@ -1,4 +1,4 @@
-import Foundation
+package import Foundation
 import Runtime
 import Synchronization
 
@@ -26,10 +26,22 @@ package final class ShopifySource: MarketplaceSource {
         mapping = Mutex(ShopifyMapping(shop: client.settings.shop, currency: currency, zone: zone))
     }
 
+    package var aheadOfVendor: TimeInterval { client.clock.aheadBy }
+
     package func plan(_ pipeline: Pipeline) -> PipelinePlan {
         switch pipeline {
         case .products, .listings: PipelinePlan(overlap: .seconds(600), resumableFor: .hours(12), sweeps: true)
-        case .sales: PipelinePlan(documents: .order, overlap: .seconds(600), resumableFor: .hours(12))
+        case .sales:
+            // A refund or return need not change its order's time at once.
+            PipelinePlan(
+                documents: .order,
+                overlap: .seconds(600),
+                resumableFor: .hours(12),
+                deepReads: [
+                    .init(name: "sales_14d", depth: .days(14), every: .days(1)),
+                    .init(name: "sales_30d", depth: .days(30), every: .days(7)),
+                ]
+            )
         case .fees:
             PipelinePlan(
                 documents: .fee,
@@ -87,13 +99,14 @@ package final class ShopifySource: MarketplaceSource {
         _ connection: WireJSON,
         _ query: ShopifyQuery,
         id: String?,
+        size: Int = 100,
         _ path: (WireJSON) -> WireJSON
     ) async throws -> WireJSON {
         var nodes = connection.nodes
         var current = connection
         while current["pageInfo"]["hasNextPage"].bool == true, let end = current["pageInfo"]["endCursor"].string {
             let variables: [String: JSONValue] = [
-                "id": .string(id ?? ""), "first": 100, "after": .string(end),
+                "id": .string(id ?? ""), "first": .int(size), "after": .string(end),
             ]
             current = path(try await client.send(query, variables))
             nodes += current.nodes
@@ -173,7 +186,7 @@ package final class ShopifySource: MarketplaceSource {
             switch pipeline {
             case .products, .listings: for variant in group.children { take(variant, group.root, pipeline, &rows) }
             case .sales:
-                if let id = group.root["id"].string, !group.root["refunds"].nodes.isEmpty {
+                if let id = group.root["id"].string, Self.isTakenBack(group.root) {
                     refunded.append(id)
                 } else {
                     let order = group.root.with("lineItems", .array(group.children))
@@ -193,6 +206,11 @@ package final class ShopifySource: MarketplaceSource {
             next = pipeline == .fees ? "b:" : nil
         }
         return SourcePage(rows: rows, next: next)
+    }
+
+    /// Whether refunds or returns may be about the order.
+    private static func isTakenBack(_ order: WireJSON) -> Bool {
+        !order["refunds"].nodes.isEmpty || !["NO_RETURN", nil].contains(order["returnStatus"].string)
     }
 
     private func take(orders ids: [String], _ rows: inout MappedRows) async throws {
@@ -216,7 +234,7 @@ package final class ShopifySource: MarketplaceSource {
         return rows
     }
 
-    /// The order with the lines and refund lines that did not fit into the page.
+    /// The order with the lines of it, of its refunds and of its returns that did not fit into the page.
     private func whole(_ order: WireJSON) async throws -> WireJSON {
         guard case .object(var members) = order else { return order }
         members["lineItems"] = try await drained(order["lineItems"], .linesOfOrder, id: order["id"].string) {
@@ -233,7 +251,22 @@ package final class ShopifySource: MarketplaceSource {
             refunds.append(.object(parts))
         }
         members["refunds"] = .array(refunds)
+        members["returns"] = try await returns(of: order)
         return .object(members)
+    }
+
+    private func returns(of order: WireJSON) async throws -> WireJSON {
+        let some = try await drained(order["returns"], .returnsOfOrder, id: order["id"].string, size: 20) {
+            $0["order"]["returns"]
+        }
+        var whole: [WireJSON] = []
+        for entry in some.nodes {
+            let lines = try await drained(entry["returnLineItems"], .linesOfReturn, id: entry["id"].string) {
+                $0["return"]["returnLineItems"]
+            }
+            whole.append(entry.with("returnLineItems", lines))
+        }
+        return .array(whole)
     }
 
     private func fees(_ window: PullWindow, _ after: String?) async throws -> SourcePage {

@@ -69,7 +69,12 @@ package struct ShopifyWebhook: Sendable {
     /// The id that the admin API knows: of the order for what hangs below one.
     private static func object(_ topic: String, _ content: WireJSON) -> String? {
         let kind = topic.hasPrefix("products/") ? "Product" : "Order"
-        let number = topic.hasPrefix("refunds/") ? content["order_id"].text : content["id"].text
+        let number =
+            switch topic.split(separator: "/").first {
+            case "refunds": content["order_id"].text
+            case "returns": content["order"]["id"].text ?? content["order_id"].text
+            default: content["id"].text
+            }
         guard let number, !number.isEmpty, number.utf8.count < 20,
             number.utf8.allSatisfy({ (0x30...0x39).contains($0) })
         else { return nil }

@@ -12,7 +12,8 @@ struct DerivedCheck {
         switch pipeline {
         case .products, .listings: return
         case .sales:
-            (lines, table, sum, column, fee) = ("order_lines", "sales_ts", "sum(revenue - refunded)", "revenue", "''")
+            (lines, table, column, fee) = ("order_lines", "sales_ts", "revenue", "''")
+            sum = "sum(revenue - refunded - returned)"
         case .fees: (lines, table, sum, column, fee) = ("fee_lines", "fees_ts", "sum(amount)", "amount", "fee_type")
         }
         // One pass over both and no join: what is left of a day after its row was taken off must be nothing. Rows

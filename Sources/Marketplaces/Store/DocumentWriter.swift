@@ -19,7 +19,8 @@ struct DocumentWriter {
         case .order:
             return shared + [
                 ("sold_at", "timestamptz"), ("units", "bigint"), ("units_refunded", "bigint"), ("revenue", "numeric"),
-                ("refunded", "numeric"), ("unit_cost", "numeric"), ("refund_of", "text"),
+                ("refunded", "numeric"), ("units_returned", "bigint"), ("returned", "numeric"),
+                ("unit_cost", "numeric"), ("refund_of", "text"),
             ]
         case .fee: return shared + [("posted_at", "timestamptz"), ("fee_type", "text"), ("amount", "numeric")]
         }
@@ -36,11 +37,11 @@ struct DocumentWriter {
         let current = newest.filter { accepted.contains($0.id) }
         guard !current.isEmpty else { return 0 }
         let ids = PGValue.textArray(current.map(\.id))
-        let lines = lineText(current)
+        let lines = PGValue.json(lineText(current).closed)
         if compareOnly { return try await differences(ids, lines, connection) }
         try await saveDocuments(current, connection)
         let before = try await days(of: ids, connection)
-        var changed = try await removeGone(ids, lines, connection)
+        var changed = try await removeGone(ids, kept(current), connection)
         changed += try await saveLines(lines, connection)
         // Asked for again: the day of a refund is its sale's.
         let after = try await days(of: ids, connection)
@@ -102,7 +103,21 @@ struct DocumentWriter {
         )
     }
 
-    private func removeGone(_ ids: PGValue, _ lines: RowText, _ connection: PGConnection) async throws -> Int {
+    /// The lines that the documents still have.
+    private func kept(_ records: [DocumentRecord]) -> PGValue {
+        var rows = RowText()
+        for record in records {
+            for line in record.lines {
+                rows.begin()
+                rows.field("document_id", record.id)
+                rows.field("line_id", line.id)
+                rows.end()
+            }
+        }
+        return .json(rows.closed)
+    }
+
+    private func removeGone(_ ids: PGValue, _ kept: PGValue, _ connection: PGConnection) async throws -> Int {
         try await connection.query(
             """
             DELETE FROM \(lineTable) l
@@ -110,11 +125,11 @@ struct DocumentWriter {
                 AND NOT EXISTS (SELECT FROM jsonb_to_recordset($5::jsonb) AS i (document_id text, line_id text)
                     WHERE i.document_id = l.document_id AND i.line_id = l.line_id)
             """,
-            scopeValues + [ids, .json(lines.closed)]
+            scopeValues + [ids, kept]
         ).affectedRows
     }
 
-    private func saveLines(_ lines: RowText, _ connection: PGConnection) async throws -> Int {
+    private func saveLines(_ lines: PGValue, _ connection: PGConnection) async throws -> Int {
         let names = lineColumns.map(\.name)
         let list = (["marketplace", "country"] + names).joined(separator: ", ")
         let stored = (["marketplace", "country"] + names).map { "l.\($0)" }.joined(separator: ", ")
@@ -128,11 +143,11 @@ struct DocumentWriter {
             ON CONFLICT (source, account_id, scope, document_id, line_id) DO UPDATE SET (\(list)) = ROW (\(incoming))
             WHERE (\(stored)) IS DISTINCT FROM (\(incoming))
             """,
-            scopeValues + [.text(store.scope.country), .json(lines.closed)]
+            scopeValues + [.text(store.scope.country), lines]
         ).affectedRows
     }
 
-    private func differences(_ ids: PGValue, _ lines: RowText, _ connection: PGConnection) async throws -> Int {
+    private func differences(_ ids: PGValue, _ lines: PGValue, _ connection: PGConnection) async throws -> Int {
         let names = lineColumns.map(\.name)
         let record = lineColumns.map { "\($0.name) \($0.type)" }.joined(separator: ", ")
         let stored = names.map { "l.\($0)" }.joined(separator: ", ")
@@ -145,7 +160,7 @@ struct DocumentWriter {
                 ON i.document_id = l.document_id AND i.line_id = l.line_id
             WHERE l.line_id IS NULL OR i.line_id IS NULL OR (\(stored)) IS DISTINCT FROM (\(incoming))
             """,
-            scopeValues + [ids, .json(lines.closed)]
+            scopeValues + [ids, lines]
         ).rows
         return try rows.first?[0].int() ?? 0
     }
@@ -201,14 +216,14 @@ struct DocumentWriter {
 
     /// Sums over the stored lines. One row holds one currency: lines of several are refused where they are mapped.
     private var deriveSQL: String {
-        let revenue = "sum(l.revenue - l.refunded)"
-        let cost =
-            "CASE WHEN bool_and(l.unit_cost IS NOT NULL) THEN sum(l.unit_cost * (l.units - l.units_refunded)) END"
+        let revenue = "sum(l.revenue - l.refunded - l.returned)"
+        let sold = "l.units - l.units_refunded - l.units_returned"
+        let cost = "CASE WHEN bool_and(l.unit_cost IS NOT NULL) THEN sum(l.unit_cost * (\(sold))) END"
         let measures: [(name: String, sum: String)] =
             switch kind {
             case .order:
                 [
-                    ("units_sold", "sum(l.units - l.units_refunded)"), ("revenue", revenue),
+                    ("units_sold", "sum(\(sold))"), ("revenue", revenue),
                     ("margin", "\(revenue) - \(cost)"), ("cogs", cost), ("currency_code", "min(l.currency_code)"),
                 ]
             case .fee: [("amount", "sum(l.amount)"), ("currency_code", "min(l.currency_code)")]
@@ -250,6 +265,8 @@ struct DocumentWriter {
                     rows.field("units_refunded", line.unitsRefunded)
                     rows.field("revenue", line.revenue)
                     rows.field("refunded", line.refunded)
+                    rows.field("units_returned", line.unitsReturned)
+                    rows.field("returned", line.returned)
                     rows.field("unit_cost", line.unitCost)
                     rows.field("currency_code", line.currency)
                     rows.field("refund_of", line.refundOf)

@@ -89,6 +89,9 @@ package enum LineRecord: Sendable, Equatable {
         /// What the line was sold for, discounts taken off, before refunds.
         package var revenue: Decimal
         package var refunded: Decimal
+        /// What came back, as returns tell and no refund does.
+        package var unitsReturned: Int
+        package var returned: Decimal
         package var unitCost: Decimal?
         package var currency: String
         /// The order that this line takes back from: it then counts on the day of that order's sale.
@@ -104,11 +107,15 @@ package enum LineRecord: Sendable, Equatable {
             unitsRefunded: Int,
             revenue: Decimal,
             refunded: Decimal,
+            unitsReturned: Int = 0,
+            returned: Decimal = 0,
             unitCost: Decimal?,
             currency: String,
             refundOf: String? = nil
         ) {
             self.refundOf = refundOf
+            self.unitsReturned = unitsReturned
+            self.returned = returned
             self.id = id
             self.productCode = productCode
             self.sku = sku
@@ -156,6 +163,12 @@ package enum LineRecord: Sendable, Equatable {
         }
     }
 
+    var id: String {
+        switch self {
+        case .order(let line): line.id
+        case .fee(let line): line.id
+        }
+    }
     var productCode: String {
         switch self {
         case .order(let line): line.productCode

@@ -28,6 +28,17 @@ package struct Money: Sendable, Hashable {
         try self.init(text: json["amount"].text ?? json["currencyAmount"].text, currency: json["currencyCode"].string)
     }
 
+    /// The digits behind the point that the currency is paid in (ISO 4217).
+    package static func digits(of currency: String) -> Int16 {
+        switch currency {
+        case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF",
+            "XOF", "XPF":
+            0
+        case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND": 3
+        default: 2
+        }
+    }
+
     package static func decimal(_ text: String?) throws -> Decimal {
         let refused = TallyError(.recordMalformed, during: "wire.money", "an amount is no decimal number")
         guard let text, isDecimal(text), let value = Decimal(string: text, locale: Locale(identifier: "en_US_POSIX")),

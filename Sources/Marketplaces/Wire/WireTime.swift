@@ -85,6 +85,9 @@ package enum WireTime {
 
 /// Starts of days in one zone, remembered: thousands of lines share a few days.
 package struct DayBuckets: Sendable {
+    /// Quarters of an hour that are remembered: six weeks, and what is read comes in the order of time.
+    private static let knownMax = 4_096
+
     private let calendar: Calendar
     private var known: [Int: Date] = [:]
 
@@ -100,7 +103,7 @@ package struct DayBuckets: Sendable {
         let quarter = Int((date.timeIntervalSince1970 / 900).rounded(.down))
         if let start = known[quarter] { return start }
         let start = calendar.startOfDay(for: date)
-        if known.count > 100_000 { known.removeAll() }
+        if known.count >= Self.knownMax { known.removeAll(keepingCapacity: true) }
         known[quarter] = start
         return start
     }

@@ -14,6 +14,7 @@ package struct Comparison: Sendable {
     let plan: ColumnPlan
     let context: RunContext
     let collectsUnchangedKeys: Bool
+    let range: SyncRange
 
     /// Rows read on each side.
     package struct Totals: Sendable, Equatable {
@@ -31,19 +32,21 @@ package struct Comparison: Sendable {
         target: TargetReader,
         plan: ColumnPlan,
         context: RunContext,
-        collectsUnchangedKeys: Bool
+        collectsUnchangedKeys: Bool,
+        range: SyncRange = .everything
     ) {
         self.source = source
         self.target = target
         self.plan = plan
         self.context = context
         self.collectsUnchangedKeys = collectsUnchangedKeys
+        self.range = range
         keyed = KeyedComparison(source: source, target: target, plan: plan)
     }
 
     package func run(_ deliver: @Sendable (Findings) async throws -> Void) async throws -> Totals {
         let brackets = try await source.brackets()
-        if brackets.count <= 1 {
+        if brackets.count <= 1, range.canMerge(brackets) {
             let order = brackets.first.map { plan.key.order(with: $0) } ?? .bytes(.all)
             if let order { return try await merge(brackets, order, deliver) }
         }

@@ -127,10 +127,14 @@ struct FindingsSettler {
     static func fingerprint(_ image: [UInt8]) -> [UInt8] { Array(SHA256.hash(data: image)) }
 
     private mutating func repairMissing(_ rows: RowBatch) async throws {
+        guard !open.isEmpty else {
+            noteMissing(rows)
+            return try await insert(rows, counted: true)
+        }
         var fresh = RowBatch()
         var known = RowBatch()
         for row in 0..<rows.count {
-            if !open.isEmpty, isKnownDeadLetter(rows, row) {
+            if isKnownDeadLetter(rows, row) {
                 known.append(rows.image(row))
             } else {
                 fresh.append(rows.image(row))

@@ -40,6 +40,8 @@ package struct MergeStep: Sendable {
     private let collectsUnchangedKeys: Bool
     private var lastTargetKey: [UInt8] = []
     private var hasTargetKey = false
+    /// The row of the chunk at hand whose key was the last; its bytes are copied when the stretch ends.
+    private var lastRow: Int?
 
     package init(plan: ColumnPlan, order: SyncKey.Order, collectsUnchangedKeys: Bool = false) {
         self.plan = plan
@@ -57,40 +59,69 @@ package struct MergeStep: Sendable {
         targetRow: inout Int,
         into findings: inout Findings
     ) throws {
-        let sourceCount = source?.rows.count ?? 0
-        let targetCount = target?.rowStarts.count ?? 0
-        while true {
-            let hasSource = sourceRow < sourceCount
-            let hasTarget = targetRow < targetCount
-            if hasTarget, let target, try skipForeign(target, targetRow, into: &findings) {
+        if let source, let target {
+            try mergeBoth(source, &sourceRow, target, &targetRow, into: &findings)
+        } else if let source {
+            takeMissing(source, from: sourceRow, into: &findings)
+            sourceRow = source.rows.count
+        } else if let target {
+            while targetRow < target.rowStarts.count {
+                if try !skipForeign(target, targetRow, into: &findings) {
+                    findings.orphaned.append(target.bytes.span, target.range(targetRow))
+                    try noteOrder(target, targetRow)
+                }
+                targetRow += 1
+            }
+        }
+        keepLastKey(target)
+    }
+
+    /// The hot loop: most rows are the same memory on both sides, and one comparison of it settles them.
+    private mutating func mergeBoth(
+        _ source: SourcePage,
+        _ sourceRow: inout Int,
+        _ target: PGCopyChunk,
+        _ targetRow: inout Int,
+        into findings: inout Findings
+    ) throws {
+        let sourceBytes = source.rows.bytes.span
+        let targetBytes = target.bytes.span
+        let sourceCount = source.rows.count
+        let targetCount = target.rowStarts.count
+        let plain = source.rejections.isEmpty && !collectsUnchangedKeys
+        while targetRow < targetCount {
+            let targetRange = target.range(targetRow)
+            if plain, sourceRow < sourceCount,
+                ImageComparison.sameMemory(sourceBytes, source.rows.range(sourceRow), targetBytes, targetRange)
+            {
+                try noteOrder(target, targetRow)
+                findings.unchanged += 1
+                sourceRow += 1
                 targetRow += 1
                 continue
             }
-            switch (hasSource, hasTarget) {
-            case (true, true):
-                guard let source, let target else { return }
-                let result = compareKeys(source.rows, sourceRow, target, targetRow)
-                if result <= 0 {
-                    takeSource(source, sourceRow, matching: result == 0 ? (target, targetRow) : nil, &findings)
-                }
-                if result > 0 { findings.orphaned.append(target.bytes.span, target.range(targetRow)) }
-                if result <= 0 { sourceRow += 1 }
-                if result >= 0 {
-                    try noteOrder(target, targetRow)
-                    targetRow += 1
-                }
-            case (true, false):
-                guard target == nil, let source else { return }
-                takeSource(source, sourceRow, matching: nil, &findings)
+            if try skipForeign(target, targetRow, into: &findings) {
+                targetRow += 1
+                continue
+            }
+            guard sourceRow < sourceCount else { return }
+            let result = compareKeys(source.rows, sourceRow, target, targetRow)
+            if result <= 0 {
+                takeSource(source, sourceRow, matching: result == 0 ? (target, targetRow) : nil, &findings)
                 sourceRow += 1
-            case (false, true):
-                guard source == nil, let target else { return }
-                findings.orphaned.append(target.bytes.span, target.range(targetRow))
+            }
+            if result > 0 { findings.orphaned.append(targetBytes, targetRange) }
+            if result >= 0 {
                 try noteOrder(target, targetRow)
                 targetRow += 1
-            case (false, false): return
             }
         }
+    }
+
+    /// What is left of a page when the target has ended.
+    private func takeMissing(_ source: SourcePage, from first: Int, into findings: inout Findings) {
+        if source.rejections.isEmpty { return findings.missing.append(source.rows, from: first) }
+        for row in first..<source.rows.count { takeSource(source, row, matching: nil, &findings) }
     }
 
     private func takeSource(
@@ -167,24 +198,33 @@ package struct MergeStep: Sendable {
         -> Int
     {
         let common = min(leftKey.count, rightKey.count)
-        for offset in 0..<common {
-            var one = left[leftKey.lowerBound + offset]
-            var other = right[rightKey.lowerBound + offset]
-            if offset == 0, order == .signedInteger {
-                // Two's complement compares like unsigned once the sign bit is turned over.
-                one ^= 0x80
-                other ^= 0x80
-            }
+        if order == .signedInteger, common > 0 {
+            // Two's complement compares like unsigned once the sign bit is turned over.
+            let one = left[leftKey.lowerBound] ^ 0x80
+            let other = right[rightKey.lowerBound] ^ 0x80
             if one != other { return one < other ? -1 : 1 }
         }
-        return leftKey.count - rightKey.count
+        let result = left.compare(
+            leftKey.lowerBound..<(leftKey.lowerBound + common),
+            right,
+            rightKey.lowerBound..<(rightKey.lowerBound + common)
+        )
+        return result == 0 ? leftKey.count - rightKey.count : result
     }
 
     /// "Checked while reading": an order that is not ours would make rows look missing that are there.
     private mutating func noteOrder(_ target: PGCopyChunk, _ row: Int) throws {
         let bytes = target.bytes.span
         let key = RowImage.key(bytes, at: Int(target.rowStarts[row]))
-        if hasTargetKey, compare(lastTargetKey.span, 0..<lastTargetKey.count, bytes, key) >= 0 {
+        let result: Int =
+            if let lastRow {
+                compare(bytes, RowImage.key(bytes, at: Int(target.rowStarts[lastRow])), bytes, key)
+            } else if hasTargetKey {
+                compare(lastTargetKey.span, 0..<lastTargetKey.count, bytes, key)
+            } else {
+                -1
+            }
+        guard result < 0 else {
             throw TallyError(
                 .protocolViolation,
                 during: "sync.merge",
@@ -192,8 +232,15 @@ package struct MergeStep: Sendable {
                 remedy: "REINDEX the key's index; a changed collation (libc or ICU update) is the usual cause."
             )
         }
+        lastRow = row
+    }
+
+    /// Once for each stretch: the next one may be of another chunk.
+    private mutating func keepLastKey(_ target: PGCopyChunk?) {
+        guard let target, let row = lastRow else { return }
         lastTargetKey.removeAll(keepingCapacity: true)
-        lastTargetKey.append(bytes, key)
+        lastTargetKey.append(target.bytes.span, RowImage.key(target.bytes.span, at: Int(target.rowStarts[row])))
         hasTargetKey = true
+        lastRow = nil
     }
 }

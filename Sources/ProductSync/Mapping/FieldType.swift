@@ -2,7 +2,7 @@ package import Postgres
 import Runtime
 
 /// A target column's type as the encoder and the comparison need it, resolved once per run from the catalog.
-package indirect enum FieldType: Sendable, Equatable {
+package enum FieldType: Sendable, Equatable {
     case bool
     case int2
     case int4
@@ -21,7 +21,8 @@ package indirect enum FieldType: Sendable, Equatable {
     case bytea
     case json
     case jsonb
-    case array(element: FieldType, elementOID: UInt32)
+    // Only this one is boxed: the others are copied in the hot loop without counting references.
+    indirect case array(element: FieldType, elementOID: UInt32)
 
     /// The type of a catalog column; nil when the sync cannot fill such a column.
     package init?(_ column: PGColumn) {

@@ -1,11 +1,21 @@
 /// Hexadecimal text of ids, lower case.
 enum HexText {
-    static let digits: [UInt8] = Array("0123456789abcdef".utf8)
+    @inline(__always)
+    private static func digit(_ four: UInt8) -> UInt8 { four + (four < 10 ? 48 : 87) }
 
     static func append(_ bytes: Span<UInt8>, _ range: Range<Int>, to out: inout [UInt8]) {
-        for index in range {
-            out.append(digits[Int(bytes[index] >> 4)])
-            out.append(digits[Int(bytes[index] & 15)])
+        var text = InlineArray<32, UInt8>(repeating: 0)
+        var at = range.lowerBound
+        while at < range.upperBound {
+            let end = min(at + 16, range.upperBound)
+            var count = 0
+            while at < end {
+                text[count] = digit(bytes[at] >> 4)
+                text[count + 1] = digit(bytes[at] & 15)
+                count += 2
+                at += 1
+            }
+            out.append(text.span, 0..<count)
         }
     }
 
@@ -13,8 +23,8 @@ enum HexText {
     static func appendUUID(_ bytes: Span<UInt8>, _ range: Range<Int>, to out: inout [UInt8]) {
         for (offset, index) in range.enumerated() {
             if offset == 4 || offset == 6 || offset == 8 || offset == 10 { out.append(UInt8(ascii: "-")) }
-            out.append(digits[Int(bytes[index] >> 4)])
-            out.append(digits[Int(bytes[index] & 15)])
+            out.append(digit(bytes[index] >> 4))
+            out.append(digit(bytes[index] & 15))
         }
     }
 
@@ -53,8 +63,14 @@ enum HexText {
 
     static func isHex(_ bytes: Span<UInt8>, _ range: Range<Int>, count: Int) -> Bool {
         guard range.count == count else { return false }
-        for index in range where value(bytes[index]) == nil { return false }
-        return true
+        var allAreDigits = true
+        for index in range {
+            let byte = bytes[index]
+            // Numbers below their first wrap around and are large.
+            let isDigit = byte &- UInt8(ascii: "0") < 10 || byte &- UInt8(ascii: "a") < 6
+            allAreDigits = allAreDigits && isDigit
+        }
+        return allAreDigits
     }
 
     static func isUUID(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {

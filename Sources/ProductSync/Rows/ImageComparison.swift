@@ -61,12 +61,7 @@ enum ImageComparison {
     static func sameMemory(_ left: Span<UInt8>, _ leftRange: Range<Int>, _ right: Span<UInt8>, _ rightRange: Range<Int>)
         -> Bool
     {
-        let count = leftRange.count
-        guard count == rightRange.count else { return false }
-        let leftStart = leftRange.lowerBound
-        let rightStart = rightRange.lowerBound
-        for offset in 0..<count where left[leftStart + offset] != right[rightStart + offset] { return false }
-        return true
+        leftRange.count == rightRange.count && left.compare(leftRange, right, rightRange) == 0
     }
 
     private static func equal(
@@ -146,13 +141,5 @@ enum ImageComparison {
             }
         }
         return true
-    }
-}
-
-extension Span<UInt8> {
-    func bigEndianUInt64(at index: Int) -> UInt64 {
-        var value: UInt64 = 0
-        for offset in 0..<8 { value = value << 8 | UInt64(self[index + offset]) }
-        return value
     }
 }

@@ -8,6 +8,12 @@ package struct RowBatch: Sendable {
 
     package init() {}
 
+    /// Room for about so much, so that filling it moves nothing.
+    init(reserving bytes: Int, rows: Int) {
+        self.bytes.reserveCapacity(bytes)
+        starts.reserveCapacity(rows)
+    }
+
     package var count: Int { starts.count }
     package var isEmpty: Bool { starts.isEmpty }
 
@@ -18,6 +24,18 @@ package struct RowBatch: Sendable {
     package mutating func append(_ source: Span<UInt8>, _ range: Range<Int>) {
         starts.append(bytes.count)
         bytes.append(source, range)
+    }
+
+    /// Appends the rows from `first` on; a batch that is empty takes all of another without copying it.
+    package mutating func append(_ rows: RowBatch, from first: Int) {
+        guard first < rows.count else { return }
+        if isEmpty, first == 0 {
+            self = rows
+            return
+        }
+        let shift = bytes.count - rows.starts[first]
+        bytes.append(rows.bytes.span, rows.starts[first]..<rows.bytes.count)
+        for start in rows.starts[first...] { starts.append(start + shift) }
     }
 
     package mutating func append(_ image: [UInt8]) {

@@ -1,12 +1,14 @@
+import Glibc
+
+// The one file of the sync with pointers in it: whole stretches of bytes are copied and compared by memcpy and memcmp.
+// Every range is checked against its span first, so no length that came over the wire is trusted here.
+
 /// Network byte order in and out of byte buffers: the little that row images need.
 extension [UInt8] {
     @inline(__always)
     mutating func appendBigEndian(_ value: some FixedWidthInteger) {
-        var shift = value.bitWidth
-        while shift > 0 {
-            shift -= 8
-            append(UInt8(truncatingIfNeeded: value >> shift))
-        }
+        let big = value.bigEndian
+        unsafe Swift.withUnsafeBytes(of: big) { unsafe append(contentsOf: $0) }
     }
 
     /// Writes the length of what follows the four bytes at `start` into them.
@@ -25,7 +27,7 @@ extension [UInt8] {
 
     @inline(__always)
     mutating func append(_ bytes: Span<UInt8>, _ range: Range<Int>) {
-        for index in range { append(bytes[index]) }
+        unsafe bytes.extracting(range).withUnsafeBufferPointer { unsafe append(contentsOf: $0) }
     }
 
     init(_ bytes: Span<UInt8>, _ range: Range<Int>) {
@@ -35,26 +37,51 @@ extension [UInt8] {
 }
 
 extension Span<UInt8> {
+    /// Less than, equal to or greater than zero, as the first byte that differs; both ranges are equally long.
     @inline(__always)
-    func bigEndianInt32(at index: Int) -> Int32 {
-        Int32(self[index]) << 24 | Int32(self[index + 1]) << 16 | Int32(self[index + 2]) << 8 | Int32(self[index + 3])
+    func compare(_ range: Range<Int>, _ other: Span<UInt8>, _ otherRange: Range<Int>) -> Int {
+        unsafe extracting(range).withUnsafeBufferPointer { left in
+            unsafe other.extracting(otherRange).withUnsafeBufferPointer { right in
+                guard let one = left.baseAddress, let two = right.baseAddress else { return 0 }
+                return unsafe Int(memcmp(one, two, Swift.min(left.count, right.count)))
+            }
+        }
     }
+
+    @inline(__always)
+    private func word<Word: FixedWidthInteger & BitwiseCopyable>(at index: Int, as type: Word.Type) -> Word {
+        precondition(index >= 0 && index <= count - MemoryLayout<Word>.size)
+        return unsafe bytes.unsafeLoadUnaligned(fromByteOffset: index, as: type)
+    }
+
+    @inline(__always)
+    func bigEndianInt32(at index: Int) -> Int32 { Int32(bigEndian: word(at: index, as: Int32.self)) }
+
+    @inline(__always)
+    func bigEndianUInt64(at index: Int) -> UInt64 { UInt64(bigEndian: word(at: index, as: UInt64.self)) }
 
     /// BSON is little-endian.
     @inline(__always)
-    func int32(at index: Int) -> Int32 {
-        Int32(self[index + 3]) << 24 | Int32(self[index + 2]) << 16 | Int32(self[index + 1]) << 8 | Int32(self[index])
-    }
+    func int32(at index: Int) -> Int32 { Int32(littleEndian: word(at: index, as: Int32.self)) }
 
     @inline(__always)
-    func int64(at index: Int) -> Int64 {
-        var value: UInt64 = 0
-        for offset in 0..<8 { value |= UInt64(self[index + offset]) << UInt64(offset * 8) }
-        return Int64(bitPattern: value)
-    }
+    func int64(at index: Int) -> Int64 { Int64(littleEndian: word(at: index, as: Int64.self)) }
 
     @inline(__always)
     func double(at index: Int) -> Double {
         Double(bitPattern: UInt64(bitPattern: int64(at: index)))
+    }
+
+    /// How many bytes from `range`'s start are ASCII and no NUL, eight at a time; the rest is for a closer look.
+    @inline(__always)
+    func plainPrefix(_ range: Range<Int>) -> Int {
+        var at = range.lowerBound
+        while at + 8 <= range.upperBound {
+            let eight = word(at: at, as: UInt64.self)
+            let hasZero = (eight &- 0x0101_0101_0101_0101) & ~eight
+            guard (hasZero | eight) & 0x8080_8080_8080_8080 == 0 else { break }
+            at += 8
+        }
+        return at - range.lowerBound
     }
 }

@@ -7,15 +7,26 @@ import Runtime
 /// Not thread-safe by itself: whoever owns it uses it from one thread at a time.
 struct RowEncoder {
     let plan: ColumnPlan
+    // What the hot loop asks of the plan, each in an array of its own: taking a whole column out of the plan counts
+    // references of its name and path up and down.
+    private let types: [FieldType]
+    private let names: FieldNames
     /// Where each column's value was found in the document at hand; kept to spare an allocation per document.
-    private var found: [BSONElement?]
+    private var found: [Found]
+    /// The column that each field of the last document belonged to, -1 for none: the next one is mostly alike.
+    private var guesses: [Int] = []
     private let fieldCount: Int16
 
     init(plan: ColumnPlan) {
         self.plan = plan
-        found = Array(repeating: nil, count: plan.columns.count)
+        types = plan.columns.map(\.type)
+        names = FieldNames(plan.columns.map(\.path))
+        found = Array(repeating: Found(), count: plan.columns.count)
         fieldCount = Int16(clamping: plan.columns.count)
     }
+
+    /// The `_id` of the document that was encoded last, also when its encoding failed behind it.
+    var lastIdentifier: BSONElement? { found[0].element }
 
     /// Appends the document's row image to `out`.
     ///
@@ -24,9 +35,13 @@ struct RowEncoder {
         try locate(document)
         out.appendBigEndian(fieldCount)
         try appendKey(document, to: &out)
-        for index in 1..<max(1, plan.columns.count) {
+        for index in 1..<max(1, types.count) {
             do {
-                try appendColumn(index, document, to: &out)
+                if let element = found[index].element, !element.isNull {
+                    try FieldEncoder.append(element, of: document, as: types[index], to: &out)
+                } else {
+                    try appendAbsent(index, to: &out)
+                }
             } catch {
                 throw FieldRejection(error.reason, column: index)
             }
@@ -54,19 +69,48 @@ struct RowEncoder {
     private static let identifierName: [UInt8] = Array("_id".utf8)
 
     private mutating func locate(_ document: Span<UInt8>) throws(FieldRejection) {
-        for index in found.indices { found[index] = nil }
+        for index in found.indices { found[index] = Found() }
+        var ordinal = 0
         do {
             try BSONWalk.elements(of: document) { element in
-                for index in plan.columns.indices {
-                    let path = plan.columns[index].path
-                    guard let first = path.first, document.equals(element.name, first) else { continue }
-                    found[index] = path.count == 1 ? element : try Self.descend(element, document, path, 1)
+                defer { ordinal += 1 }
+                if names.areDistinct, ordinal < guesses.count {
+                    let guess = guesses[ordinal]
+                    if guess >= 0, names.matches(guess, document, element.name) {
+                        try note(element, at: guess, document)
+                        return true
+                    }
                 }
+                try search(element, ordinal, document)
                 return true
             }
         } catch {
             throw FieldRejection(.malformed)
         }
+    }
+
+    private mutating func search(_ element: BSONElement, _ ordinal: Int, _ document: Span<UInt8>) throws {
+        var match = -1
+        for index in found.indices where names.matches(index, document, element.name) {
+            try note(element, at: index, document)
+            match = index
+        }
+        if ordinal < guesses.count {
+            guesses[ordinal] = match
+        } else if ordinal == guesses.count, ordinal < Self.guessesMax {
+            guesses.append(match)
+        }
+    }
+
+    private static let guessesMax = 64
+
+    @inline(__always)
+    private mutating func note(_ element: BSONElement, at index: Int, _ document: Span<UInt8>) throws {
+        guard names.areNested[index] else {
+            found[index] = Found(element)
+            return
+        }
+        found[index] = Found(try Self.descend(element, document, plan.columns[index].path, 1))
     }
 
     private static func descend(
@@ -86,32 +130,28 @@ struct RowEncoder {
     }
 
     private func appendKey(_ document: Span<UInt8>, to out: inout [UInt8]) throws(FieldRejection) {
-        guard let element = found[0], element.type != .null, element.type != .undefined else {
+        guard let element = found[0].element, !element.isNull else {
             throw FieldRejection(.keyType)
         }
         do {
-            try FieldEncoder.append(element, of: document, as: plan.columns[0].type, to: &out)
+            try FieldEncoder.append(element, of: document, as: types[0], to: &out)
         } catch {
             throw FieldRejection(error.reason == .wrongType ? .keyType : error.reason)
         }
     }
 
-    private func appendColumn(
-        _ index: Int,
-        _ document: Span<UInt8>,
-        to out: inout [UInt8]
-    ) throws(FieldRejection) {
+    /// A column whose value is null, missing, or no field's at all.
+    private func appendAbsent(_ index: Int, to out: inout [UInt8]) throws(FieldRejection) {
         let column = plan.columns[index]
         if index == plan.markColumn {
             appendUnmarked(column, to: &out)
-            return
-        }
-        guard let element = found[index] else {
+        } else if found[index].element == nil {
             try appendMissing(column, to: &out)
-            return
+        } else if column.notNull {
+            throw FieldRejection(.notNull)
+        } else {
+            out.appendBigEndian(Int32(-1))
         }
-        if column.notNull, element.type == .null || element.type == .undefined { throw FieldRejection(.notNull) }
-        try FieldEncoder.append(element, of: document, as: column.type, to: &out)
     }
 
     private func appendMissing(_ column: ColumnPlan.Column, to out: inout [UInt8]) throws(FieldRejection) {
@@ -166,5 +206,74 @@ extension Span<UInt8> {
         guard range.count == other.count else { return false }
         for offset in 0..<other.count where self[range.lowerBound + offset] != other[offset] { return false }
         return true
+    }
+}
+
+/// Where a value lies, in as few bytes as will do: it is written and read for each value.
+private struct Found {
+    private var type: BSONType?
+    private var start: Int32 = 0
+    private var end: Int32 = 0
+
+    init() {}
+
+    /// A document is shorter than 2 GiB: its own length is an int32.
+    init(_ element: BSONElement?) {
+        guard let element else { return }
+        type = element.type
+        start = Int32(truncatingIfNeeded: element.value.lowerBound)
+        end = Int32(truncatingIfNeeded: element.value.upperBound)
+    }
+
+    /// Without its name.
+    var element: BSONElement? {
+        guard let type else { return nil }
+        return BSONElement(type: type, name: 0..<0, value: Int(start)..<Int(end))
+    }
+}
+
+extension BSONElement {
+    // By pattern: `==` of a type of another module takes the way over its raw value.
+    fileprivate var isNull: Bool {
+        switch type {
+        case .null, .undefined: true
+        default: false
+        }
+    }
+}
+
+/// The outermost field name of each column, one behind the other.
+private struct FieldNames {
+    /// Up to eight bytes as one number, beside the mask of its length: one comparison instead of one a byte.
+    private struct Short {
+        let word: UInt64
+        let mask: UInt64
+        let count: Int
+    }
+    private var short: [Short] = []
+    private var names: [[UInt8]] = []
+    /// No two columns come from one field, so a field found is found for all.
+    let areDistinct: Bool
+    let areNested: [Bool]
+
+    init(_ paths: [[[UInt8]]]) {
+        areDistinct = Set(paths.map { $0.first ?? [] }).count == paths.count
+        areNested = paths.map { $0.count > 1 }
+        names = paths.map { $0.first ?? [] }
+        short = names.map { name in
+            let word = name.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+            return Short(word: word, mask: name.count >= 8 ? .max : 1 << (name.count * 8) - 1, count: name.count)
+        }
+    }
+
+    /// False for a constant column, which has no name: no field is matched by it.
+    @inline(__always)
+    func matches(_ index: Int, _ document: Span<UInt8>, _ name: Range<Int>) -> Bool {
+        let own = short[index]
+        guard own.count == name.count, own.count > 0 else { return false }
+        guard own.count <= 8, name.lowerBound + 8 <= document.count else {
+            return document.equals(name, names[index])
+        }
+        return UInt64(bitPattern: document.int64(at: name.lowerBound)) & own.mask == own.word
     }
 }

@@ -3,9 +3,17 @@ import Mongo
 extension IDBracket {
     /// Where the reading of a bracket begins.
     struct Start {
-        let filter: BSONDocument
+        /// Appends the bracket's lowest value under a name.
+        let appendLowest: (inout BSONBuilder, String) -> Void
         /// The filter asks for one value; no page follows.
         let isSingleValue: Bool
+
+        var filter: BSONDocument {
+            guard isSingleValue else { return IDBracket.filter { appendLowest(&$0, "$gte") } }
+            var filter = BSONBuilder()
+            appendLowest(&filter, "_id")
+            return filter.finish()
+        }
     }
 
     /// NaN sorts before all numbers but compares greater or equal to none, so it is asked for alone.
@@ -26,23 +34,18 @@ extension IDBracket {
         }
     }
 
-    private func single(_ value: (inout BSONBuilder, String) -> Void) -> Start {
-        var filter = BSONBuilder()
-        value(&filter, "_id")
-        return Start(filter: filter.finish(), isSingleValue: true)
+    private func single(_ value: @escaping (inout BSONBuilder, String) -> Void) -> Start {
+        Start(appendLowest: value, isSingleValue: true)
     }
 
-    private func from(_ value: (inout BSONBuilder, String) -> Void) -> Start {
-        var bound = BSONBuilder()
-        value(&bound, "$gte")
-        var filter = BSONBuilder()
-        filter.append("_id", document: bound.finish())
-        return Start(filter: filter.finish(), isSingleValue: false)
+    private func from(_ value: @escaping (inout BSONBuilder, String) -> Void) -> Start {
+        Start(appendLowest: value, isSingleValue: false)
     }
 
-    static func filter(after last: IDPosition) -> BSONDocument {
+    /// A filter on `_id` with the bounds that `write` appends.
+    static func filter(_ write: (inout BSONBuilder) -> Void) -> BSONDocument {
         var bound = BSONBuilder()
-        bound.append("$gt", raw: last.type, last.bytes)
+        write(&bound)
         var filter = BSONBuilder()
         filter.append("_id", document: bound.finish())
         return filter.finish()

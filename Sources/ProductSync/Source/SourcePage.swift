@@ -26,6 +26,11 @@ package struct IDPosition: Sendable, Equatable {
     package let type: BSONType
     package let bytes: [UInt8]
 
+    package init(type: BSONType, bytes: [UInt8]) {
+        self.type = type
+        self.bytes = bytes
+    }
+
     init(_ element: BSONElement, of document: Span<UInt8>) {
         type = element.type
         bytes = Array(document, element.value)
@@ -36,26 +41,38 @@ package struct IDPosition: Sendable, Equatable {
 
 // Handed to one `find` at a time, which calls it on its session's thread; the page is taken only after `find` returned.
 /// Collects a page while its documents pass by.
-final class SourcePageBuilder: @unchecked Sendable {
+package final class SourcePageBuilder: @unchecked Sendable {
     private var encoder: RowEncoder
     private var page = SourcePage()
-    private let plan: ColumnPlan
+    private var lastType: BSONType?
+    private var lastID: [UInt8] = []
 
-    init(plan: ColumnPlan) {
-        self.plan = plan
+    package init(plan: ColumnPlan) {
         encoder = RowEncoder(plan: plan)
     }
 
-    func add(_ document: Span<UInt8>) {
+    var sourceBytes: Int { page.sourceBytes }
+
+    /// Encodes a document; one that cannot be a row is noted with its reason.
+    package func add(_ document: Span<UInt8>) {
         page.documents += 1
         page.sourceBytes += document.count
-        let identifier = RowEncoder.identifier(of: document)
-        page.lastID = identifier.map { IDPosition($0, of: document) } ?? page.lastID
         do {
             try page.rows.appendRow { out throws(FieldRejection) in try encoder.append(document, to: &out) }
+            keepID(encoder.lastIdentifier, document)
         } catch {
+            let identifier = RowEncoder.identifier(of: document)
+            keepID(identifier, document)
             addRejected(document, identifier, error)
         }
+    }
+
+    /// Into the same few bytes each time: only the last document's `_id` is asked for.
+    private func keepID(_ identifier: BSONElement?, _ document: Span<UInt8>) {
+        guard let identifier else { return }
+        lastType = identifier.type
+        lastID.removeAll(keepingCapacity: true)
+        lastID.append(document, identifier.value)
     }
 
     private func addRejected(_ document: Span<UInt8>, _ identifier: BSONElement?, _ rejection: FieldRejection) {
@@ -78,8 +95,15 @@ final class SourcePageBuilder: @unchecked Sendable {
     }
 
     /// The page so far; the builder begins a new one.
-    func take() -> SourcePage {
-        defer { page = SourcePage() }
+    package func take() -> SourcePage {
+        defer {
+            let last = page.rows
+            page = SourcePage()
+            // The next page is mostly as large as this one.
+            page.rows = RowBatch(reserving: last.bytes.count + last.bytes.count / 16, rows: last.count + 16)
+            lastType = nil
+        }
+        page.lastID = lastType.map { IDPosition(type: $0, bytes: lastID) }
         return page
     }
 }

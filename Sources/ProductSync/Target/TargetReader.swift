@@ -7,11 +7,19 @@ package struct TargetReader: Sendable {
     let pool: PGPool
     let plan: ColumnPlan
     let context: RunContext
+    let range: SideRange<String>
 
-    package init(pool: PGPool, plan: ColumnPlan, context: RunContext) {
+    /// `range`: the rows that are streamed, by the key as text; lookups see all.
+    package init(
+        pool: PGPool,
+        plan: ColumnPlan,
+        context: RunContext,
+        range: SideRange<String> = .everything
+    ) {
         self.pool = pool
         self.plan = plan
         self.context = context
+        self.range = range
     }
 
     private var keySQL: String { PGIdentifier.quote(plan.columns[0].name) }
@@ -20,6 +28,7 @@ package struct TargetReader: Sendable {
     ///
     /// A lost connection is replaced and the stream goes on behind the last key delivered.
     package func stream(_ deliver: @Sendable (PGCopyChunk) async throws -> Void) async throws {
+        guard case .between(let lower, let upper) = range else { return }
         let position = StreamPosition()
         try await context.retrying("target.stream") {
             try await pool.withConnection { connection in
@@ -29,7 +38,7 @@ package struct TargetReader: Sendable {
                     "SET LOCAL enable_sort = off; SET LOCAL enable_hashagg = off; SET LOCAL jit = off; "
                         + "SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL statement_timeout = 0"
                 )
-                try await connection.copyOutStart(copySQL(after: position.last))
+                try await connection.copyOutStart(copySQL(after: position.last, from: lower, below: upper))
                 while let chunk = try await connection.copyOutNext() {
                     try await context.failpoint.reach("target.chunkRead")
                     try await deliver(chunk)
@@ -42,10 +51,41 @@ package struct TargetReader: Sendable {
         }
     }
 
-    private func copySQL(after last: [UInt8]?) -> String {
-        let behind = last.map { " WHERE \(keySQL) > \(literal($0))" } ?? ""
-        return "COPY (SELECT \(plan.columnsSQL) FROM \(plan.tableSQL)\(behind) ORDER BY \(keySQL)) "
+    private func copySQL(after last: [UInt8]?, from lower: String?, below upper: String?) -> String {
+        let behind = last.map { "\(keySQL) > \(literal($0))" }
+        let condition = Self.condition(keySQL, plan, from: behind == nil ? lower : nil, below: upper, and: behind)
+        return "COPY (SELECT \(plan.columnsSQL) FROM \(plan.tableSQL)\(condition) ORDER BY \(keySQL)) "
             + "TO STDOUT (FORMAT binary)"
+    }
+
+    /// The `WHERE` of a range. A row without a key is the last range's: such rows sort behind all others.
+    private static func condition(
+        _ keySQL: String,
+        _ plan: ColumnPlan,
+        from lower: String?,
+        below upper: String?,
+        and behind: String? = nil
+    ) -> String {
+        var parts = [behind, lower.map { "\(keySQL) >= \(PGIdentifier.quoteLiteral($0))" }].compactMap(\.self)
+        if let upper { parts.append("\(keySQL) < \(PGIdentifier.quoteLiteral(upper))") }
+        guard !parts.isEmpty else { return "" }
+        let all = parts.joined(separator: " AND ")
+        return upper == nil && !plan.columns[0].notNull ? " WHERE (\(all) OR \(keySQL) IS NULL)" : " WHERE \(all)"
+    }
+
+    /// How many rows the range has now.
+    package func count() async throws -> Int {
+        guard case .between(let lower, let upper) = range else { return 0 }
+        let condition = Self.condition(keySQL, plan, from: lower, below: upper)
+        return try await context.retrying("target.count") {
+            try await pool.withConnection { connection in
+                try await connection.begin(readOnly: true)
+                try await connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL jit = off")
+                let counted = try await connection.query("SELECT count(*) FROM \(plan.tableSQL)\(condition)")
+                try await connection.commit()
+                return try counted.rows.first?[0].int() ?? 0
+            }
+        }
     }
 
     private func literal(_ key: [UInt8]) -> String { PGIdentifier.quoteLiteral(plan.key.text(key)) }

@@ -7,10 +7,27 @@ struct OrphanRemover {
     let settings: ProductSyncSettings
     let plan: ColumnPlan
 
+    /// What was looked at and what became of it.
+    struct Removal {
+        var deleted = 0
+        var marked = 0
+        /// Rows that were left: changed meanwhile, marked before, or with a document by now.
+        var left = 0
+        /// Rows that somebody else had removed.
+        var gone = 0
+    }
+
     func run(_ settler: inout FindingsSettler, _ job: ProductSyncJob, _ context: RunContext) async throws {
-        guard settings.orphanPolicy != .report, settler.tally.orphaned > 0 else { return }
+        let removal = try await run(settler.orphanKeys, settler.tally, job, context)
+        settler.noteRemoved(deleted: removal.deleted, marked: removal.marked, changed: removal.left + removal.gone)
+    }
+
+    /// Removes the rows of `keys` that are still orphans; `tally` is of the whole run.
+    func run(_ keys: [[UInt8]], _ tally: SyncTally, _ job: ProductSyncJob, _ context: RunContext) async throws
+        -> Removal
+    {
+        guard settings.orphanPolicy != .report, tally.orphaned > 0 else { return Removal() }
         context.progress.stage("orphans")
-        let tally = settler.tally
         // INV-6: a short or empty read of the source never empties the target. The counts are of rows read, no
         // estimates.
         guard tally.source > 0, tally.orphaned * 100 <= tally.target * settings.deletePercentMax else {
@@ -25,15 +42,19 @@ struct OrphanRemover {
         let keyed = job.keyed(plan, context)
         let writer = job.writer(plan, context)
         let size = min(KeyedComparison.keysMax, max(1, context.options.batchSize ?? settings.batchSize))
-        let keys = settler.orphanKeys
+        var removal = Removal()
         for start in stride(from: 0, to: keys.count, by: size) {
             let part = Array(keys[start..<min(keys.count, start + size)])
             let now = try await keyed.again(part)
             let removed = try await remove(now.orphaned, writer, context)
-            let changed = part.count - now.orphaned.count + removed.skipped
-            settler.noteRemoved(deleted: removed.deleted, marked: removed.marked, changed: changed)
+            removal.deleted += removed.deleted
+            removal.marked += removed.marked
+            let there = now.orphaned.count + now.staleSource.count + now.unchanged + now.rejected.count
+            removal.gone += part.count - there
+            removal.left += there - now.orphaned.count + removed.skipped
             context.progress.add(written: removed.deleted + removed.marked)
         }
+        return removal
     }
 
     private struct Removed {

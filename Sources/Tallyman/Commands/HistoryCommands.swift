@@ -21,6 +21,7 @@ struct StatusCommand: TallyCommand {
         }
         console.answer(body)
         console.line("sync        \(body["sync"]?["state"]?.string ?? "?")")
+        for shard in body["sync"]?["shards"]?.array ?? [] { console.line("            " + ShardLine.text(shard)) }
         console.line("last run    \(Self.describe(body["lastRun"]))")
         console.line("last good   \(body["lastSuccessAt"]?.string ?? "never")")
         let validation = body["validation"]
@@ -62,22 +63,24 @@ struct RunsCommand: TallyCommand {
 
     func execute(_ console: Console) async throws -> ExitStatus {
         let graph = try Graph(try settings())
-        let records = try await graph.closing { graph in
+        let (records, shards) = try await graph.closing { graph -> ([RunRecord], [ShardRecord]) in
             try await graph.migrations.require()
             if let id = id.flatMap({ RunID($0) }) {
                 guard let record = try await graph.ledger.run(id) else {
                     throw TallyError(.notFound, during: "command.runs", "there is no run with this id")
                 }
-                return [record]
+                return ([record], try await ShardStore(state: graph.state).shards(of: id))
             }
-            return try await graph.ledger.runs(
+            let records = try await graph.ledger.runs(
                 job: job.map { JobName(rawValue: $0) },
                 state: state.flatMap { RunState(rawValue: $0) },
                 limit: limit,
                 before: nil
             )
+            return (records, [])
         }
-        console.answer(["success": true, "runs": .array(records.map { RunAnswer.run($0) })])
+        // Shards are shown with the one run that was asked for.
+        console.answer(["success": true, "runs": .array(records.map { RunAnswer.run($0, shards: shards) })])
         for record in records {
             let took = record.startedAt.flatMap { start in
                 record.finishedAt.map { "\(Timestamp.milliseconds(from: start, to: $0)) ms" }
@@ -90,6 +93,7 @@ struct RunsCommand: TallyCommand {
                 ].joined(separator: "  ")
             )
         }
+        for shard in shards { console.line("  " + ShardLine.text(RunAnswer.shard(shard))) }
         return .done
     }
 }

@@ -32,7 +32,24 @@ struct SyncCommand: TallyCommand {
     @Flag(name: .long, help: "Compare everything once more at the end.")
     var verify = false
 
-    func validate() throws { try RunChoices.check(batchSize, in: RunOptionsBody.batchSizeRange, "--batch-size") }
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Carry out one shard of a run that processes share: i/n, i from 0 to n-1.",
+            discussion: "The first comer cuts the products into n ranges; the last to be done ends the run."
+        )
+    )
+    var shard: ShardChoice?
+
+    @Option(name: .long, help: "With --shard: the run to open or to join, a UUID (default: the one under way).")
+    var run: String?
+
+    func validate() throws {
+        try RunChoices.check(batchSize, in: RunOptionsBody.batchSizeRange, "--batch-size")
+        if shard != nil, dryRun { throw ValidationError("--shard writes; `tallyman validate` compares.") }
+        if run != nil, shard == nil { throw ValidationError("--run needs --shard.") }
+        if let run, RunID(run) == nil { throw ValidationError("--run must be a UUID.") }
+    }
 
     func execute(_ console: Console) async throws -> ExitStatus {
         let graph = try Graph(try settings())
@@ -40,6 +57,17 @@ struct SyncCommand: TallyCommand {
         options.dryRun = dryRun
         options.batchSize = batchSize
         options.verify = verify ? true : nil
+        if let shard {
+            let runs = try ShardCommandRun.make(
+                shard,
+                run: run.flatMap { RunID($0) },
+                of: graph,
+                options: options,
+                waitSeconds: waiting.wait,
+                console: console
+            )
+            return RunReport.ended(try await runs.only(), console)
+        }
         let record = try await CommandRuns.one(
             ProductSyncFeature.job,
             of: graph,

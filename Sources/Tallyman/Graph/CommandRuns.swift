@@ -11,18 +11,26 @@ import UnixSignals
 /// SIGINT and SIGTERM let the running batch commit or roll back; the run is then `interrupted`.
 final class CommandRuns: Service {
     typealias Outcome = Result<RunRecord, any Error>
+    /// Begins a run of a job and says which; throws `RunBusy` while another is going.
+    typealias Begin = @Sendable (JobName) async throws -> RunID
 
     private let graph: Graph
     private let jobs: [JobName]
-    private let options: RunOptions
+    private let begin: Begin
     private let waitSeconds: Int
     private let console: Console
     private let outcomes = Mutex<[JobName: Outcome]>([:])
 
-    init(graph: Graph, jobs: [JobName], options: RunOptions, waitSeconds: Int, console: Console) {
+    convenience init(graph: Graph, jobs: [JobName], options: RunOptions, waitSeconds: Int, console: Console) {
+        self.init(graph: graph, jobs: jobs, waitSeconds: waitSeconds, console: console) { [runner = graph.runner] job in
+            try await runner.submit(job, options, trigger: .cli, requestedBy: Self.user)
+        }
+    }
+
+    init(graph: Graph, jobs: [JobName], waitSeconds: Int, console: Console, begin: @escaping Begin) {
         self.graph = graph
         self.jobs = jobs
-        self.options = options
+        self.begin = begin
         self.waitSeconds = waitSeconds
         self.console = console
     }
@@ -36,7 +44,12 @@ final class CommandRuns: Service {
         console: Console
     ) async throws -> RunRecord {
         let runs = CommandRuns(graph: graph, jobs: [job], options: options, waitSeconds: waitSeconds, console: console)
-        guard let outcome = try await runs.execute().first?.outcome else {
+        return try await runs.only()
+    }
+
+    /// The one job's run, at its end; throws what kept it from running.
+    func only() async throws -> RunRecord {
+        guard let outcome = try await execute().first?.outcome else {
             throw TallyError(.cancelled, during: "command.run", "stopped before the run began")
         }
         return try outcome.get()
@@ -91,7 +104,7 @@ final class CommandRuns: Service {
         var isTold = false
         while true {
             do {
-                return try await graph.runner.submit(job, options, trigger: .cli, requestedBy: Self.user)
+                return try await begin(job)
             } catch let busy as RunBusy {
                 guard clock.now < deadline else { throw busy }
                 if !isTold {
@@ -140,7 +153,7 @@ final class CommandRuns: Service {
 
     private var showsBar: Bool { !console.isJSON && jobs.count == 1 && Console.isTerminal(STDERR_FILENO) }
 
-    private static var user: String {
+    static var user: String {
         ProcessInfo.processInfo.userName
     }
 }

@@ -9,9 +9,11 @@ struct EngineRuns: RunsPort {
     let jobs: [JobDescription]
     private let runner: JobRunner
     private let ledger: Ledger
+    private let store: ShardStore
     private let keys: IdempotencyKeys
 
-    init(jobs: [any Job], runner: JobRunner, ledger: Ledger, keys: IdempotencyKeys) {
+    init(jobs: [any Job], runner: JobRunner, ledger: Ledger, shards: ShardStore, keys: IdempotencyKeys) {
+        store = shards
         self.keys = keys
         self.jobs = jobs.map { JobDescription(name: $0.name, options: $0.knownOptions, family: $0.family) }
         self.runner = runner
@@ -29,6 +31,8 @@ struct EngineRuns: RunsPort {
     func progress(_ id: RunID) -> ProgressSnapshot? { runner.progress(id) }
 
     func run(_ id: RunID) async throws -> RunRecord? { try await prepared { try await ledger.run(id) } }
+
+    func shards(of id: RunID) async throws -> [ShardRecord] { try await prepared { try await store.shards(of: id) } }
 
     func runs(_ query: RunsQuery) async throws -> [RunRecord] {
         try await prepared {
@@ -96,7 +100,13 @@ struct EngineScheduler: SchedulerPort {
 struct EngineWatermarks: WatermarksPort {
     let store: WatermarkStore
 
-    func list() async throws -> [OperatorWatermark] { try await prepared { try await store.list() } }
+    func list(source: String?, scopes: Int) async throws -> WatermarkList {
+        try await prepared { try await store.list(source: source, scopes: scopes) }
+    }
+
+    func find(_ key: WatermarkKey, in database: String) async throws -> OperatorWatermark? {
+        try await prepared { try await store.find(key, in: database) }
+    }
 
     func set(_ key: WatermarkKey, to watermark: Watermark, in database: String) async throws {
         try await prepared { try await store.set(key, to: watermark, in: database) }

@@ -125,7 +125,13 @@ final class Graph: Sendable {
     var startChecks: any Service { StartChecks(features: features, logger: logger) }
 
     private var runsPort: EngineRuns {
-        EngineRuns(jobs: jobs, runner: runner, ledger: ledger, keys: IdempotencyKeys(state: state))
+        EngineRuns(
+            jobs: jobs,
+            runner: runner,
+            ledger: ledger,
+            shards: ShardStore(state: state),
+            keys: IdempotencyKeys(state: state)
+        )
     }
 
     /// What the HTTP routes and the status command reach.

@@ -5,7 +5,7 @@ import Runtime
 /// A finished run as a command reports it.
 enum RunReport {
     static func ended(_ record: RunRecord, _ console: Console) -> ExitStatus {
-        let isSync = record.job == ProductSyncFeature.job
+        let isSync = (record.job.whole ?? record.job) == ProductSyncFeature.job
         var body = (isSync ? SyncAnswer.body(record) : JobAnswer.body(record)).object ?? [:]
         body["job"] = .string(record.job.rawValue)
         body["error"] = record.error.map(RunAnswer.error) ?? .null

@@ -47,6 +47,7 @@ enum SettingName: String, CaseIterable, Sendable {
     case syncOrphans = "SYNC_ORPHANS"
     case syncMaxDeletePercent = "SYNC_MAX_DELETE_PERCENT"
     case syncVerify = "SYNC_VERIFY"
+    case syncShards = "SYNC_SHARDS"
     case syncMapping = "SYNC_MAPPING"
     case retailDatabaseURL = "RETAIL_DATABASE_URL"
     case apiBaseURL = "API_BASE_URL"

@@ -20,8 +20,11 @@ struct ProductSyncFeature: FeatureSettings {
 
     var stateDatabase: PGSettings { cart }
 
+    /// Sessions of the cart's pool: two for each shard at work and two for everything else, 34 at most.
+    static func connections(shards: Int) -> Int { min(34, max(8, 2 * shards + 2)) }
+
     func build(_ shared: SharedObjects) throws -> Feature {
-        let pool = shared.databases.pool(cart)
+        let pool = shared.databases.pool(cart, maxConnections: Self.connections(shards: sync.shards))
         let probeCart = shared.databases.probePool(cart)
         let mongoPool = try MongoPool(mongo)
         let probeMongo = try MongoPool(mongo)
@@ -79,6 +82,7 @@ extension ProductSyncFeature {
         let percent = reader.int(.syncMaxDeletePercent, in: 0...100, default: 5)
         let verify = reader.choice(.syncVerify, ["full": true, "tags": false], default: false)
         let mapping = readMapping(&reader)
+        let shards = reader.int(.syncShards, in: ProductSyncSettings.shardsRange, default: 1)
         let schedule = reader.cron(.syncCronSchedule, default: "*/30 * * * *")
         guard let mongo, let cart, let orphans, let mapping, let schedule else { return nil }
         let sync = ProductSyncSettings(
@@ -86,7 +90,8 @@ extension ProductSyncFeature {
             orphanPolicy: orphans,
             deletePercentMax: percent,
             verifyFull: verify,
-            mapping: mapping
+            mapping: mapping,
+            shards: shards
         )
         return ProductSyncFeature(mongo: mongo, cart: cart, sync: sync, schedule: schedule)
     }

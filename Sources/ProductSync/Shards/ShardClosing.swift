@@ -1,0 +1,95 @@
+import Engine
+import Runtime
+
+/// Ends a run in shards once all of them are done: removes orphans by the numbers of the whole, counts once more.
+///
+/// Doing it again is harmless: a closing that was interrupted is done anew by whoever comes next.
+struct ShardClosing {
+    let job: ProductSyncJob
+    let plan: ColumnPlan
+    let store: ShardStore
+    let run: RunID
+    let context: RunContext
+
+    struct End {
+        let tally: SyncTally
+        let proof: Proof
+        let details: JSONValue
+        let retries: Int
+    }
+
+    func end() async throws -> End {
+        let shards = try await store.shards(of: run)
+        var tally = SyncTally()
+        for shard in shards { tally.add(counts: shard.counts, details: shard.details) }
+        try await context.failpoint.reach("shard.close")
+        let absent = try await removeOrphans(&tally)
+        context.progress.stage("count")
+        var final = try await count(shards, tally, absent: absent)
+        if !final.agrees {
+            // Some servers count a range wrongly (a stand-in for MongoDB that ignores it, chunks that are moving).
+            context.progress.stage("count again")
+            let source = SourceReader(pool: job.mongo, plan: plan, context: context)
+            final = final.recounted(source: try await source.countByReading())
+        }
+        try final.check()
+        let isFull = shards.allSatisfy { $0.details["proof"]?.string == Proof.fullCompare.rawValue }
+        var details = tally.details.object ?? [:]
+        details["finalCount"] = final.json
+        details["shards"] = .int(shards.count)
+        return End(
+            tally: tally,
+            proof: isFull ? .fullCompare : .commandTags,
+            details: .object(details),
+            retries: shards.reduce(0) { $0 + ($1.progress?["retries"]?.int ?? 0) }
+        )
+    }
+
+    /// Removes what the shards found, at most as many as one run may; how many of them the target no longer has.
+    ///
+    /// INV-6: the limit is of the whole, which only its end knows.
+    private func removeOrphans(_ tally: inout SyncTally) async throws -> Int {
+        guard job.settings.orphanPolicy != .report, tally.orphaned > 0 else { return 0 }
+        var keys: [[UInt8]] = []
+        for remainder in try await store.remainders(of: run, bytesMax: Self.keysBytesMax) {
+            let found = OrphanKeys.unpack(remainder)
+            let taken = found.prefix(FindingsSettler.orphanKeysMax - keys.count)
+            keys += taken
+            tally.orphansDeferred += found.count - taken.count
+        }
+        let remover = OrphanRemover(settings: job.settings, plan: plan)
+        var absent = 0
+        var losses = -1
+        for _ in 0..<3 where context.targetLosses != losses {
+            // Asynchronous commits before a lost connection may be forgotten: then it is done once more.
+            losses = context.targetLosses
+            let removal = try await remover.run(keys, tally, job, context)
+            try await job.writer(plan, context).makeDurable()
+            tally.deleted += removal.deleted
+            tally.marked += removal.marked
+            absent = removal.deleted + removal.gone
+        }
+        tally.changedMeanwhile += max(0, keys.count - tally.deleted - tally.marked)
+        return absent
+    }
+
+    /// Bytes of keys that are held at once.
+    private static let keysBytesMax = 64 << 20
+
+    private func count(_ shards: [ShardRecord], _ tally: SyncTally, absent: Int) async throws -> FinalCount {
+        var source = 0
+        for shard in shards {
+            let range = try SyncRange(shard.bounds, pairing: .independent).source
+            // One range at a time: a count of everything would outlast the source's patience with one answer.
+            source += try await SourceReader(pool: job.mongo, plan: plan, context: context, range: range).count()
+        }
+        let target = try await TargetReader(pool: job.cart, plan: plan, context: context).count()
+        return FinalCount(
+            expectedSource: tally.source,
+            countedSource: source,
+            expectedTarget: tally.target + tally.inserted - absent,
+            countedTarget: target,
+            shards: shards.count
+        )
+    }
+}
