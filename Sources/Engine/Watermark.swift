@@ -142,7 +142,8 @@ package enum Watermarks {
             """
             SELECT source, "table", account_id, scope, updated_at, cursor_ts, cursor_value, cursor_id, snapshot, held
             FROM (
-                SELECT *, row_number() OVER keys AS place, count(*) OVER (PARTITION BY source, "table", account_id) AS held
+                SELECT *, row_number() OVER keys AS place,
+                    count(*) OVER (PARTITION BY source, "table", account_id) AS held
                 FROM etl.watermarks WHERE $1::text IS NULL OR source = $1
                 WINDOW keys AS (PARTITION BY source, "table", account_id ORDER BY scope DESC)
             ) AS marks

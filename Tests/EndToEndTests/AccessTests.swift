@@ -46,9 +46,8 @@ import Testing
         let daemon = try await RunningDaemon(shop.settings())
         let token = try await RunningDaemon.token("etl:read", exp: Date().timeIntervalSince1970 + 3)
         let client = try RawClient(port: daemon.port)
-        client.send(
-            "GET /api/etl/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \(token)\r\nConnection: close\r\n\r\n"
-        )
+        let fields = "Host: localhost\r\nAuthorization: Bearer \(token)\r\nConnection: close\r\n"
+        client.send("GET /api/etl/events HTTP/1.1\r\n\(fields)\r\n")
         let stream = try await client.waitForEnd()
         #expect(stream.hasPrefix("HTTP/1.1 200 ") && stream.contains("retry: 2000"), "\(stream.prefix(200))")
         #expect(stream.hasSuffix("\r\n0\r\n\r\n"), "ended whole")

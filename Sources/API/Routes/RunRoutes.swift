@@ -47,7 +47,7 @@ struct RunRoutes: Sendable {
     private func runJob(_ request: APIRequest) async throws -> ServerResponse {
         try request.checkMediaType()
         try request.allowQuery()
-        // A name as it is; as the services replaced spelled them, with dashes; a key behind a dot may hold dashes itself.
+        // A name as it is, or as the services replaced spelled them; a key behind a dot may hold dashes itself.
         let asked = request.parameter("job")
         let isKnown = ports.runs.jobs.contains { $0.name.rawValue == asked }
         let wanted = isKnown ? asked : asked.replacing("-", with: "_")
