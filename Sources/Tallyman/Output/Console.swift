@@ -55,5 +55,14 @@ final class Console: Sendable {
         try? handle.write(contentsOf: Data(text.utf8))
     }
 
+    /// Rows and columns of a terminal; nil when it does not say.
+    static func windowSize(_ descriptor: Int32) -> (rows: Int, columns: Int)? {
+        var size = winsize()
+        guard unsafe ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_row > 0, size.ws_col > 0 else {
+            return nil
+        }
+        return (Int(size.ws_row), Int(size.ws_col))
+    }
+
     static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }
 }
