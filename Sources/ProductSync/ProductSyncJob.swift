@@ -135,7 +135,7 @@ package struct ProductSyncJob: Job {
             open: open,
             proving: proving
         )
-        let stretches = BoundedChannel<Findings>(capacity: 2)
+        let stretches = BoundedChannel<Findings>(capacity: 1)
         return try await withThrowingTaskGroup(of: Comparison.Totals.self) { group in
             group.addTask {
                 do {

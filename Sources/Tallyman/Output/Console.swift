@@ -8,6 +8,8 @@ enum ExitStatus: Int32, Sendable {
     case failed = 1
     case usage = 2
     case deadLetters = 3
+    /// Nobody has what the command was about.
+    case nobody = 4
     /// Another run holds the lease (EX_TEMPFAIL).
     case busy = 75
 }
