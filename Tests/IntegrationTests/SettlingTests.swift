@@ -155,6 +155,33 @@ import Testing
         server.stop()
     }
 
+    /// A session that is lost while the run only reads its open letters costs a second try, not the run.
+    @Test func lettersAreReadAgainWhenTheirSessionIsLost() async throws {
+        let server = try MongoStandIn()
+        try server.loadProducts(0..<20)
+        let bench = try await SyncBench.make(source: server.url)
+        let blocker = try await PGConnection.connect(bench.cart.settings)
+        try await blocker.begin()
+        try await blocker.execute("LOCK TABLE etl.dead_letters")
+        let waiting = "FROM pg_locks WHERE NOT granted AND relation = 'etl.dead_letters'::regclass"
+        let run = try await withThrowingTaskGroup(of: RunRecord.self) { group in
+            group.addTask { try await bench.run(bench.job()) }
+            defer { group.cancelAll() }
+            try await Eventually.holds("the run waits for its letters") {
+                try await bench.number("SELECT count(*)::int \(waiting)") > 0
+            }
+            _ = try await bench.sql("SELECT pg_terminate_backend(pid, 5000) \(waiting)")
+            try await blocker.commit()
+            return try #require(try await group.next())
+        }
+        #expect(run.state == .succeeded, "\(String(describing: run.error))")
+        #expect(run.summary?["retries"]?.int ?? 0 > 0)
+        #expect(run.summary?["counts"]?["syncedProducts"] == 20)
+        await blocker.close()
+        await bench.close()
+        server.stop()
+    }
+
     // MARK: Versions
 
     /// INV-9 where the mapping names a version: newer rows stay, also those that become newer meanwhile; a document
