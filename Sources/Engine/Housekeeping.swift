@@ -75,7 +75,8 @@ package struct Housekeeping: Sendable {
         }
     }
 
-    /// Fires but each job's newest, shards of runs that are gone, resolved dead letters and idempotency keys that nobody asks for any more.
+    /// Fires but each job's newest, shards of runs that are gone, resolved dead letters and idempotency keys that
+    /// nobody asks for any more.
     private func removeRest() async throws {
         try await state.withConnection { connection in
             _ = try await connection.query(

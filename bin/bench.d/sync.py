@@ -168,7 +168,7 @@ def peers(results, products, few):
     """One round each: they take long, and what is looked at is a factor of many."""
     first, unchanged = f"First sync of {products:,} products", f"Compare, nothing changed of {products:,} products"
     stale, missing = f"1 % stale of {products:,} products", f"1 % missing of {products:,} products"
-    extrapolated = f"measured with {few:,} products, times and rows taken as proportional"
+    extrapolated = "measured with {:,} products, times taken as proportional"
     none = "does not compare: it has nothing to show but a load of everything"
     password = CART.replace("postgres@", "postgres:none@") + "?sslmode=disable"
     ENV.update(SLING_DISABLE_TELEMETRY="true", SLING_HOME_DIR=f"{RUN}/sling", DISABLE_TELEMETRY="1",
@@ -184,21 +184,28 @@ def peers(results, products, few):
         str(sling), "run", "--src-conn", made.url, "--src-stream", f"{made.database}.products", "--tgt-conn", password,
         "--tgt-object", "public.sling", "--mode", "full-refresh"], "writes one jsonb column")
     sql('DROP TABLE IF EXISTS ingestr', 'DROP TABLE IF EXISTS sling')
+    run([tallyman()])
+    sql("DELETE FROM product WHERE id IN (SELECT id FROM product ORDER BY id LIMIT (SELECT count(*) / 100 FROM product))")
+    peer(results, missing, "the replaced algorithm", products, replaced(), "finds missing products only")
     for work in (unchanged, stale, missing):
         for who in ("ingestr 1.1.19", "sling 1.4.11", "dlt 1.31.0"):
             results.add(work, who, products, None, note=none)
-    return first, missing, extrapolated, password
+    return first, extrapolated, password
 
 
-def slow_peers(results, products, few, first, missing, extrapolated, password):
-    python, factor = f"{STATE}/dlt/bin/python", products / few
+def replaced():
+    return [f"{STATE}/dlt/bin/python", str(PEERS / "id_diff.py"), made.url, made.database, CART, "product"]
+
+
+def slow_peer(results, products, few, first, extrapolated, password):
     peer(results, first, "dlt 1.31.0 with pymongo", products, [
-        python, str(PEERS / "dlt_copy.py"), made.url, made.database, password, f"{RUN}/dlt"], extrapolated, factor)
-    old = [python, str(PEERS / "id_diff.py"), made.url, made.database, CART, "product"]
+        f"{STATE}/dlt/bin/python", str(PEERS / "dlt_copy.py"), made.url, made.database, password, f"{RUN}/dlt"],
+        extrapolated.format(few), products / few)
+
+
+def slowest_peer(results, products, few, first, extrapolated, _):
     empty()
-    peer(results, first, "the replaced algorithm", products, old, extrapolated, factor)
-    sql("DELETE FROM product WHERE id IN (SELECT id FROM product ORDER BY id LIMIT (SELECT count(*) / 100 FROM product))")
-    peer(results, missing, "the replaced algorithm", products, old, extrapolated, factor)
+    peer(results, first, "the replaced algorithm", products, replaced(), extrapolated.format(few), products / few)
 
 
 def growth(results, counts, rounds):
@@ -348,7 +355,9 @@ def main(path, products, rounds, sections):
             rest = peers(results, products, few)
     if "peers" in sections:
         with source(few) as made:
-            slow_peers(results, products, few, *rest)
+            slow_peer(results, products, few, *rest)
+        with source(few // 10) as made:
+            slowest_peer(results, products, few // 10, *rest)
     if "sizes" in sections:
         sizes(results, rounds, quick)
     if "growth" in sections:
