@@ -41,7 +41,8 @@ package final class DeadLetterSink: Sendable {
     private let pool: PGPool?
     /// Whether a record's own content is kept beside its reason.
     package let keepsPayloads: Bool
-    private let recorded = Mutex(0)
+    /// Hashes of the keys of this run's bad records.
+    private let bad = Mutex<Set<Int>>([])
 
     package init(job: JobName, runID: RunID, pool: PGPool?, keepsPayloads: Bool = false) {
         self.keepsPayloads = keepsPayloads
@@ -58,21 +59,33 @@ package final class DeadLetterSink: Sendable {
         return try await pool?.withConnection(body)
     }
 
+    /// Counts bad records of this run, each key once however often it is seen or recorded; writes nothing.
+    ///
+    /// Throws `.tooManyDeadLetters` once they are more than `runMax`.
+    package func admit(_ keys: [String]) throws {
+        let total = bad.withLock { bad in
+            for key in keys { bad.insert(key.hashValue) }
+            return bad.count
+        }
+        guard total <= Self.runMax else { throw Self.tooMany }
+    }
+
+    /// What a run with more than `runMax` bad records ends with.
+    package static var tooMany: TallyError {
+        TallyError(
+            .tooManyDeadLetters,
+            during: "dead-letters.record",
+            "more than \(runMax) records of this run are bad",
+            remedy: "That many bad records are a broken mapping. Look at `tallyman dead-letters list`."
+        )
+    }
+
     /// Records letters, in the caller's transaction when a connection is given. Throws `.tooManyDeadLetters`.
+    ///
+    /// A letter that is recorded again because its transaction failed counts once.
     package func record(_ letters: [DeadLetter], in connection: PGConnection?) async throws {
         guard !letters.isEmpty else { return }
-        let total = recorded.withLock { count in
-            count += letters.count
-            return count
-        }
-        guard total <= Self.runMax else {
-            throw TallyError(
-                .tooManyDeadLetters,
-                during: "dead-letters.record",
-                "more than \(Self.runMax) records of this run are bad",
-                remedy: "That many bad records are a broken mapping. Look at `tallyman dead-letters list`."
-            )
-        }
+        try admit(letters.map(\.key))
         _ = try await on(connection) { connection in
             for letter in letters {
                 _ = try await connection.query(

@@ -42,6 +42,9 @@ package struct PGServerError: Error, Sendable, CustomStringConvertible, CustomDe
         case "57014": return .cancelled
         case "55P03": return .serverBusy
         case "25006": return .permissionDenied
+        // Limits that a row's own size or depth meets: an index row too large, a document nested too deeply. The
+        // class's other codes are about the statement.
+        case "54000", "54001": return .recordMalformed
         case "42P01", "42703", "42804", "42P10", "3F000": return .schemaMismatch
         default: break
         }

@@ -31,7 +31,7 @@ package struct ProductSyncJob: Job {
 
     package func run(_ context: RunContext) async throws -> RunSummary {
         context.progress.stage("plan")
-        let plan = try await Self.plan(settings, cart: cart)
+        let plan = try await context.retrying("sync.plan") { try await Self.plan(settings, cart: cart) }
         context.progress.total = try? await estimatedTotal(plan)
         if settings.shards > 1 { return try await ShardsInProcess(job: self, plan: plan, context: context).run() }
         let (settler, proof) = try await carryOut(plan, context, range: .everything) { settler in
@@ -53,20 +53,18 @@ package struct ProductSyncJob: Job {
         removing: (inout FindingsSettler) async throws -> Void = { _ in }
     ) async throws -> (FindingsSettler, Proof) {
         let dryRun = context.options.dryRun
-        let open = try await context.deadLetters.openFingerprints(in: nil)
         context.progress.stage("compare")
-        var settler = try await pass(plan, context, range, mode: dryRun ? .report : .repair, open: open)
+        var settler = try await pass(plan, context, range, mode: dryRun ? .report : .repair)
         guard !dryRun else { return (settler, .compareOnly) }
         try await removing(&settler)
         try await context.failpoint.reach("sync.durable")
         try await writer(plan, context).makeDurable()
-        try await repairAfterLosses(plan, context, range)
+        try await repairAfterLosses(plan, context, range, &settler, removing)
         try await context.failpoint.reach("sync.verify")
         guard context.options.verify ?? settings.verifyFull else { return (settler, .commandTags) }
         context.progress.stage("verify")
         context.progress.total = context.progress.total.map { $0 * 2 }
-        let left = try await context.deadLetters.openFingerprints(in: nil)
-        try await verify(plan, context, range, settler.tally, open: left)
+        try await verify(plan, context, range, settler.settled)
         return (settler, .fullCompare)
     }
 
@@ -112,8 +110,11 @@ package struct ProductSyncJob: Job {
         _ context: RunContext,
         _ range: SyncRange,
         mode: FindingsSettler.Mode,
-        open: [String: [UInt8]]
+        proving: SettledKeys? = nil
     ) async throws -> FindingsSettler {
+        let open = try await context.retrying("sync.letters") {
+            try await context.deadLetters.openFingerprints(in: nil)
+        }
         let keyed = keyed(plan, context)
         let comparison = Comparison(
             source: SourceReader(pool: mongo, plan: plan, context: context, range: range.source),
@@ -131,7 +132,8 @@ package struct ProductSyncJob: Job {
             context: context,
             batchSize: context.options.batchSize ?? settings.batchSize,
             orphanPolicy: settings.orphanPolicy,
-            open: open
+            open: open,
+            proving: proving
         )
         let stretches = BoundedChannel<Findings>(capacity: 1)
         return try await withThrowingTaskGroup(of: Comparison.Totals.self) { group in
@@ -162,13 +164,20 @@ package struct ProductSyncJob: Job {
 
     /// Batches were committed asynchronously: a server that crashed meanwhile may have forgotten some. So after a lost
     /// connection both sides are compared and repaired once more, until a pass loses none (INV-11).
-    private func repairAfterLosses(_ plan: ColumnPlan, _ context: RunContext, _ range: SyncRange) async throws {
+    private func repairAfterLosses(
+        _ plan: ColumnPlan,
+        _ context: RunContext,
+        _ range: SyncRange,
+        _ settler: inout FindingsSettler,
+        _ removing: (inout FindingsSettler) async throws -> Void
+    ) async throws {
         var seen = 0
         for _ in 0..<3 where context.targetLosses > seen {
             seen = context.targetLosses
             context.progress.stage("compare again")
-            let open = try await context.deadLetters.openFingerprints(in: nil)
-            _ = try await pass(plan, context, range, mode: .repair, open: open)
+            var again = try await pass(plan, context, range, mode: .repair)
+            try await removing(&again)
+            settler.merge(again: again)
             try await writer(plan, context).makeDurable()
         }
         guard context.targetLosses == seen else {
@@ -181,21 +190,20 @@ package struct ProductSyncJob: Job {
         }
     }
 
+    /// The second compare, key by key: a row that was left alone may still differ, every other may not.
     private func verify(
         _ plan: ColumnPlan,
         _ context: RunContext,
         _ range: SyncRange,
-        _ first: SyncTally,
-        open: [String: [UInt8]]
+        _ settled: SettledKeys
     ) async throws {
-        let again = try await pass(plan, context, range, mode: .report, open: open).tally
-        let left = again.missing + again.stale
-        let excused = first.changedMeanwhile
-        guard left <= excused else {
+        let left = try await pass(plan, context, range, mode: .report, proving: settled).unproved
+        guard left == Unproved() else {
             throw TallyError(
                 .proofFailed,
                 during: "sync.verify",
-                "after the sync \(again.missing) products are still missing and \(again.stale) stale",
+                "after the sync \(left.missing) products are still missing and \(left.stale) stale, and "
+                    + "\(left.orphaned) removed rows are there again",
                 remedy: "Run `tallyman validate`; if it repeats, a trigger on the table changes what is written."
             )
         }

@@ -8,7 +8,7 @@ enum SyncMetric {
         let repaired = dryRun ? 0 : 1
         drift("missing", tally.missing - tally.inserted * repaired)
         drift("stale", tally.stale - tally.updated * repaired)
-        drift("orphaned", tally.orphaned - tally.deleted * repaired)
+        drift("orphaned", tally.orphaned - (tally.deleted + tally.marked) * repaired)
         drift("dead_letter", tally.deadLetters)
     }
 

@@ -25,6 +25,12 @@ package struct SyncTally: Sendable {
     package var deadLetters = 0
     package var batches = 0
     package var orphansDeferred = 0
+    /// Orphans that an earlier run has marked: settled, so counted here and not as orphaned.
+    package var orphansMarkedBefore = 0
+    /// Orphans that the target refused to let go, a row of another table needs them.
+    package var orphansKept = 0
+    /// Rows that the look after a lost connection had to write again.
+    package var writtenAgain = 0
     package var missingIDs: [String] = []
     package var orphanedIDs: [String] = []
     package var staleRows: [Stale] = []
@@ -32,6 +38,24 @@ package struct SyncTally: Sendable {
     package var mergedStreams = true
 
     package init() {}
+
+    /// Adds a later pass of the same run over the same rows.
+    ///
+    /// What both sides held stays as the first pass found it. What the server had forgotten and got once more is
+    /// counted apart, so that no product counts as synced twice; `removedTwice` orphans were removed in both passes.
+    mutating func add(again: SyncTally, removedTwice: Int) {
+        writtenAgain += again.inserted + again.updated
+        deleted += max(0, again.deleted - removedTwice)
+        marked += max(0, again.marked - removedTwice)
+        newerInTarget = max(newerInTarget, again.newerInTarget)
+        changedMeanwhile += again.changedMeanwhile
+        // It has seen every bad record that is left, and those that became bad since.
+        deadLetters = max(deadLetters, again.deadLetters)
+        batches += again.batches
+        orphansKept = max(orphansKept, again.orphansKept)
+        orphansDeferred = again.orphansDeferred
+        if warnings.isEmpty { warnings = again.warnings }
+    }
 
     /// Keys of the result; the same in the ledger, over HTTP and on the command line.
     package var counts: [String: Int] {
@@ -41,7 +65,8 @@ package struct SyncTally: Sendable {
             "syncedProducts": inserted + updated, "insertedProducts": inserted, "updatedProducts": updated,
             "deletedProducts": deleted, "markedProducts": marked, "newerInTarget": newerInTarget,
             "changedMeanwhile": changedMeanwhile, "deadLetters": deadLetters, "batches": batches,
-            "orphansDeferred": orphansDeferred,
+            "orphansDeferred": orphansDeferred, "orphansMarkedBefore": orphansMarkedBefore, "orphansKept": orphansKept,
+            "writtenAgain": writtenAgain,
         ]
     }
 

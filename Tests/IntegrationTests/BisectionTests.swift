@@ -41,7 +41,7 @@ import Testing
         #expect(bad.run.summary?["counts"]?["syncedProducts"] == .int(Self.rows - 1))
         let extra = bad.count - good.count
         print("measured extra transactions for one bad row of \(Self.rows) at \(place) = \(extra)")
-        #expect(extra <= 2 * 10, "log2 of 1024 is 10")
+        #expect(extra <= 2 * 10 + 1, "log2 of 1024 is 10, and one keeps the letter")
         #expect(extra > 0)
         await bench.close()
     }
@@ -59,7 +59,7 @@ import Testing
         let bad = try await Self.transactions(bench, settings)
         #expect(bad.run.summary?["counts"]?["deadLetters"] == 1)
         #expect(bad.run.summary?["counts"]?["updatedProducts"] == 99)
-        #expect((1...14).contains(bad.count - good.count), "2·⌈log2 100⌉ is 14")
+        #expect((1...15).contains(bad.count - good.count), "2·⌈log2 100⌉ is 14, and one keeps the letter")
         await bench.close()
     }
 
@@ -73,7 +73,7 @@ import Testing
         let bad = try await Self.transactions(bench, ProductSyncSettings())
         #expect(bad.run.summary?["counts"]?["deadLetters"] == 1)
         #expect(try await bench.number("SELECT count(*)::int FROM product") == Self.rows - 1)
-        #expect(bad.count - good.count <= 2 * 10 + 1, "and once to find that the plain way does not do")
+        #expect(bad.count - good.count <= 2 * 10 + 2, "and once to find that the plain way does not do, and the letter")
         await bench.close()
     }
 

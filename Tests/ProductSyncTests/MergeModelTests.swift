@@ -58,6 +58,23 @@ import Testing
         }
     }
 
+    /// INV-8: what cannot become a row is held too, so it counts towards what may be held.
+    @Test func refusedDocumentsAndKeptKeysCountAsHeld() throws {
+        let plan = try SamplePlan.make()
+        let rows = (0..<100).map { SamplePlan.image(SamplePlan.key($0), 1) }
+        var page = SamplePlan.page(rows)
+        for row in 0..<50 { page.rejections[row] = FieldRejection(.tooLong, column: 1) }
+        var step = MergeStep(plan: plan, order: .bytes(.objectIDHex), collectsUnchangedKeys: true)
+        var findings = Findings()
+        var row = 0
+        var chunkRow = 0
+        let chunk = SamplePlan.chunk(rows)
+        try step.run(source: page, sourceRow: &row, target: chunk, targetRow: &chunkRow, into: &findings)
+        #expect(findings.rejected.count == 50)
+        #expect(findings.unchangedKeys.count == 50)
+        #expect(findings.bytes >= 50 * (24 + 40) + 50 * 64)
+    }
+
     private func value(_ random: inout Random) -> Int32? {
         Int.random(in: 0..<5, using: &random) == 0 ? nil : Int32.random(in: 0..<3, using: &random)
     }

@@ -142,6 +142,7 @@ const COUNT_WORDS = {
   totalProductsInSource: "in the source", totalProductsInTarget: "in the target", missingProducts: "missing", staleProducts: "stale", orphanedProducts: "orphaned",
   unchangedProducts: "unchanged", insertedProducts: "inserted", updatedProducts: "updated", deletedProducts: "deleted", markedProducts: "marked",
   newerInTarget: "newer in the target", changedMeanwhile: "changed meanwhile", deadLetters: "dead letters", batches: "batches", orphansDeferred: "orphans deferred", syncedProducts: "written",
+  orphansMarkedBefore: "orphans marked before", orphansKept: "orphans that could not go", writtenAgain: "written again",
 };
 
 function countsBox(run) {

@@ -102,7 +102,7 @@ package struct Comparison: Sendable {
         var totals = Totals()
         var findings = Findings()
         var page = try await pages.receive()
-        note(page, &totals)
+        try note(page, &totals)
         var chunk = try await chunks.receive()
         totals.target += chunk?.rowStarts.count ?? 0
         var row = 0
@@ -111,14 +111,14 @@ package struct Comparison: Sendable {
             let before = row + chunkRow
             try step.run(source: page, sourceRow: &row, target: chunk, targetRow: &chunkRow, into: &findings)
             context.progress.add(compared: row + chunkRow - before)
-            if findings.bytes >= Self.findingsBytesMax || findings.unchangedKeys.count > 10_000 {
+            if findings.bytes >= Self.findingsBytesMax {
                 try await deliver(findings)
                 findings = Findings()
             }
             if let current = page, row >= current.rows.count {
                 page = try await pages.receive()
                 row = 0
-                note(page, &totals)
+                try note(page, &totals)
             }
             if let current = chunk, chunkRow >= current.rowStarts.count {
                 chunk = try await chunks.receive()
@@ -130,10 +130,15 @@ package struct Comparison: Sendable {
         return totals
     }
 
-    private func note(_ page: SourcePage?, _ totals: inout Totals) {
+    /// Documents that have no key are kept until the end of the pass, so more of them than a run may have end it here.
+    private func note(_ page: SourcePage?, _ totals: inout Totals) throws {
         guard let page else { return }
         totals.source += page.documents
-        totals.unkeyable += page.unkeyable.prefix(max(0, 10_000 - totals.unkeyable.count))
+        if !page.unkeyable.isEmpty {
+            totals.unkeyable += page.unkeyable
+            try context.deadLetters.admit(page.unkeyable.map(\.identifier))
+            guard totals.unkeyable.count <= DeadLetterSink.runMax else { throw DeadLetterSink.tooMany }
+        }
         context.progress.add(read: page.documents)
     }
 
@@ -146,7 +151,7 @@ package struct Comparison: Sendable {
         var totals = Totals()
         totals.mergedStreams = false
         try await source.readPages(brackets) { page in
-            note(page, &totals)
+            try note(page, &totals)
             let findings = try await keyed.page(page)
             context.progress.add(compared: page.rows.count)
             try await deliver(findings)

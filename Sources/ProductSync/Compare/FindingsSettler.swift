@@ -1,4 +1,3 @@
-import Crypto
 import Engine
 import Postgres
 import Runtime
@@ -22,9 +21,14 @@ struct FindingsSettler {
     let context: RunContext
     let batchSize: Int
     let orphanPolicy: OrphanPolicy
-    private(set) var tally = SyncTally()
+    var tally = SyncTally()
+    /// What this pass settled about single keys.
+    private(set) var settled = SettledKeys()
+    /// The keys that the passes before settled; only in the pass that proves them.
+    let proving: SettledKeys?
+    private(set) var unproved = Unproved()
     /// Open dead letters: a document that failed before with these very values is not "missing" or "stale" again.
-    private let open: [String: [UInt8]]
+    let open: [String: [UInt8]]
     private(set) var orphanKeys: [[UInt8]] = []
 
     /// Orphans kept for deletion or marking in one run; the rest waits for the next.
@@ -38,7 +42,8 @@ struct FindingsSettler {
         context: RunContext,
         batchSize: Int,
         orphanPolicy: OrphanPolicy,
-        open: [String: [UInt8]]
+        open: [String: [UInt8]],
+        proving: SettledKeys? = nil
     ) {
         self.mode = mode
         self.plan = plan
@@ -49,36 +54,20 @@ struct FindingsSettler {
         self.batchSize = batchSize
         self.orphanPolicy = orphanPolicy
         self.open = open
+        self.proving = proving
     }
 
     mutating func settle(_ findings: Findings) async throws {
         tally.unchanged += findings.unchanged
         try await resolve(findings.unchangedKeys.map { plan.key.text($0) })
         try await quarantine(findings.rejected)
+        let orphaned = withoutMarked(findings.orphaned)
         if mode == .report {
-            try await look(again: findings.missing, findings.staleSource, findings.orphaned)
+            try await look(again: findings.missing, findings.staleSource, orphaned)
         } else {
             if !findings.missing.isEmpty { try await repairMissing(findings.missing) }
-            try await look(again: RowBatch(), findings.staleSource, findings.orphaned)
+            try await look(again: RowBatch(), findings.staleSource, orphaned)
         }
-    }
-
-    mutating func addUnkeyable(_ unkeyable: [SourcePage.Unkeyable]) async throws {
-        guard !unkeyable.isEmpty else { return }
-        tally.deadLetters += unkeyable.count
-        guard mode == .repair else { return }
-        try await context.deadLetters.record(
-            unkeyable.map {
-                DeadLetter(
-                    key: $0.identifier,
-                    reason: $0.rejection.reason.words,
-                    kind: $0.rejection.reason.rawValue,
-                    columns: [plan.columns[0].name],
-                    fingerprint: nil
-                )
-            },
-            in: nil
-        )
     }
 
     /// A difference is believed only when it is still there on a second look at both sides.
@@ -92,12 +81,12 @@ struct FindingsSettler {
         tally.unchanged += now.unchanged
         try await quarantine(now.rejected)
         if mode == .report {
-            noteMissing(without(known: now.missing))
+            noteMissing(try without(known: now.missing))
         } else if !now.missing.isEmpty {
             try await repairMissing(now.missing)
         }
         try await settleStale(now.staleSource, now.staleTarget)
-        noteOrphans(now.orphaned)
+        noteOrphans(withoutMarked(now.orphaned))
     }
 
     // MARK: Missing
@@ -107,14 +96,20 @@ struct FindingsSettler {
         for row in 0..<rows.count where tally.missingIDs.count < SyncTally.idsMax {
             tally.missingIDs.append(plan.key.text(rows.key(row)))
         }
+        guard let proving else { return }
+        for row in 0..<rows.count where !proving.excused.contains(Array(rows.key(row))) { unproved.missing += 1 }
     }
 
     /// Rows that are not open dead letters with the same values; those are counted as dead letters.
-    private mutating func without(known rows: RowBatch) -> RowBatch {
+    private mutating func without(known rows: RowBatch) throws -> RowBatch {
         guard !open.isEmpty else { return rows }
         var fresh = RowBatch()
         for row in 0..<rows.count {
-            if isKnownDeadLetter(rows, row) { tally.deadLetters += 1 } else { fresh.append(rows.image(row)) }
+            if isKnownDeadLetter(rows, row) {
+                try countDeadLetters([plan.key.text(rows.key(row))])
+            } else {
+                fresh.append(rows.image(row))
+            }
         }
         return fresh
     }
@@ -123,8 +118,6 @@ struct FindingsSettler {
         guard let fingerprint = open[plan.key.text(rows.key(row))] else { return false }
         return fingerprint == Self.fingerprint(rows.image(row))
     }
-
-    static func fingerprint(_ image: [UInt8]) -> [UInt8] { Array(SHA256.hash(data: image)) }
 
     private mutating func repairMissing(_ rows: RowBatch) async throws {
         guard !open.isEmpty else {
@@ -163,7 +156,8 @@ struct FindingsSettler {
             if counted { tally.missing -= outcome.conflicting.count }
         }
         try await settleStale(now.staleSource, now.staleTarget)
-        tally.changedMeanwhile += now.missing.count + now.orphaned.count
+        excuse(now.missing)
+        excuse(now.orphaned)
     }
 
     private mutating func resolve(insertedAmong rows: RowBatch, _ outcome: RowInserter.Outcome) async throws {
@@ -175,28 +169,37 @@ struct FindingsSettler {
     // MARK: Stale
 
     private mutating func settleStale(_ source: RowBatch, _ target: RowBatch) async throws {
-        var ours = RowBatch()
-        var theirs = RowBatch()
+        var fresh = (ours: RowBatch(), theirs: RowBatch())
+        // Tried apart from the others, which they would only hold up, and stale only once they are well.
+        var known = (ours: RowBatch(), theirs: RowBatch())
         for row in 0..<source.count {
-            if !open.isEmpty, isKnownDeadLetter(source, row), mode == .report {
-                tally.deadLetters += 1
-            } else if isNewer(target, row, than: source) {
+            if isNewer(target, row, than: source) {
                 tally.newerInTarget += 1
+            } else if !open.isEmpty, isKnownDeadLetter(source, row) {
+                if mode == .report {
+                    try countDeadLetters([plan.key.text(source.key(row))])
+                } else {
+                    known.ours.append(source.image(row))
+                    known.theirs.append(target.image(row))
+                }
             } else {
                 noteStale(source, target, row)
-                ours.append(source.image(row))
-                theirs.append(target.image(row))
+                fresh.ours.append(source.image(row))
+                fresh.theirs.append(target.image(row))
             }
         }
         guard mode == .repair else { return }
-        for start in stride(from: 0, to: ours.count, by: max(1, batchSize)) {
-            let part = start..<min(ours.count, start + max(1, batchSize))
-            try await update(ours.slice(part), theirs.slice(part))
+        for (rows, counted) in [(fresh, true), (known, false)] {
+            for start in stride(from: 0, to: rows.ours.count, by: max(1, batchSize)) {
+                let part = start..<min(rows.ours.count, start + max(1, batchSize))
+                try await update(rows.ours.slice(part), rows.theirs.slice(part), counted: counted)
+            }
         }
     }
 
     private mutating func noteStale(_ source: RowBatch, _ target: RowBatch, _ row: Int) {
         tally.stale += 1
+        if let proving, !proving.excused.contains(Array(source.key(row))) { unproved.stale += 1 }
         guard tally.staleRows.count < SyncTally.idsMax else { return }
         let columns = ImageComparison.differingColumns(
             source.bytes.span,
@@ -223,33 +226,55 @@ struct FindingsSettler {
         )
     }
 
-    private mutating func update(_ source: RowBatch, _ target: RowBatch) async throws {
+    /// `counted`: the rows are among the stale ones already.
+    private mutating func update(_ source: RowBatch, _ target: RowBatch, counted: Bool) async throws {
         do {
             let updated = try await context.retrying("target.update") {
                 try await writer.update(source, replacing: target)
             }
             tally.batches += 1
             tally.updated += updated.count
+            if !counted { tally.stale += updated.count }
             context.progress.add(written: updated.count)
             try await resolve(updated.map { plan.key.text($0) })
             // Not updated: the row is no longer what it was compared with, so it is left alone and counted.
-            tally.changedMeanwhile += source.count - updated.count
+            if updated.count < source.count { excuse(source, but: updated) }
         } catch let error as TallyError where error.kind.disposition == .quarantine {
             guard source.count > 1 else {
                 try await quarantine(refused: [(source.image(0), error)])
                 return
             }
             let half = source.count / 2
-            try await update(source.slice(0..<half), target.slice(0..<half))
-            try await update(source.slice(half..<source.count), target.slice(half..<source.count))
+            try await update(source.slice(0..<half), target.slice(0..<half), counted: counted)
+            let rest = half..<source.count
+            try await update(source.slice(rest), target.slice(rest), counted: counted)
+        }
+    }
+
+    /// Counts rows that changed between the look and the write, and remembers which.
+    private mutating func excuse(_ rows: RowBatch, but done: Set<[UInt8]> = []) {
+        for row in 0..<rows.count {
+            let key = Array(rows.key(row))
+            guard !done.contains(key) else { continue }
+            tally.changedMeanwhile += 1
+            settled.excused.insert(key)
         }
     }
 
     // MARK: Orphans
 
+    /// Rows that an earlier run has marked are settled: they are counted, and nothing else is done about them.
+    private mutating func withoutMarked(_ rows: RowBatch) -> RowBatch {
+        guard let mark = plan.markColumn, !rows.isEmpty else { return rows }
+        let unmarked = rows.unmarked(mark, plan)
+        tally.orphansMarkedBefore += rows.count - unmarked.count
+        return unmarked
+    }
+
     private mutating func noteOrphans(_ rows: RowBatch) {
         tally.orphaned += rows.count
         for row in 0..<rows.count {
+            if let proving, proving.removed.contains(Array(rows.key(row))) { unproved.orphaned += 1 }
             if tally.orphanedIDs.count < SyncTally.idsMax { tally.orphanedIDs.append(plan.key.text(rows.key(row))) }
             guard orphanPolicy != .report, mode == .repair else { continue }
             if orphanKeys.count < Self.orphanKeysMax {
@@ -266,58 +291,20 @@ struct FindingsSettler {
         tally.mergedStreams = totals.mergedStreams
     }
 
-    mutating func noteRemoved(deleted: Int, marked: Int, changed: Int) {
-        tally.deleted += deleted
-        tally.marked += marked
-        tally.changedMeanwhile += changed
+    mutating func noteRemoved(_ removal: OrphanRemover.Removal) {
+        tally.deleted += removal.deleted
+        tally.marked += removal.marked
+        tally.orphansKept += removal.kept
+        tally.changedMeanwhile += removal.left + removal.gone
+        if let warning = removal.warning { tally.warnings.append(warning) }
+        settled.removed.formUnion(removal.keys)
     }
 
-    // MARK: Dead letters
-
-    private mutating func quarantine(_ rejected: [Findings.Rejected]) async throws {
-        guard !rejected.isEmpty else { return }
-        tally.deadLetters += rejected.count
-        guard mode == .repair else { return }
-        let payloads = try await payloads(rejected.map(\.key))
-        let letters = rejected.map { one in
-            DeadLetter(
-                key: plan.key.text(one.key[...]),
-                reason: one.rejection.reason.words,
-                kind: one.rejection.reason.rawValue,
-                columns: [plan.columns[one.rejection.column].name],
-                fingerprint: nil,
-                payload: payloads[one.key]
-            )
-        }
-        try await context.deadLetters.record(letters, in: nil)
-    }
-
-    private mutating func quarantine(refused: [(row: [UInt8], error: TallyError)]) async throws {
-        guard !refused.isEmpty else { return }
-        tally.deadLetters += refused.count
-        let payloads = try await payloads(refused.map { Array($0.row[RowImage.key($0.row.span, at: 0)]) })
-        let letters = refused.map { row, error in
-            let key = row[RowImage.key(row.span, at: 0)]
-            return DeadLetter(
-                key: plan.key.text(key),
-                reason: error.summary,
-                kind: error.serverError?.sqlState ?? error.kind.rawValue,
-                columns: error.serverError?.columnName.map { [$0] } ?? [],
-                fingerprint: Self.fingerprint(row),
-                payload: payloads[Array(key)]
-            )
-        }
-        try await context.deadLetters.record(letters, in: nil)
-    }
-
-    /// The records themselves, where dead letters keep them; nothing is read otherwise.
-    private func payloads(_ keys: [[UInt8]]) async throws -> [[UInt8]: JSONValue] {
-        context.deadLetters.keepsPayloads ? try await keyed.payloads(keys) : [:]
-    }
-
-    private func resolve(_ keys: [String]) async throws {
-        guard mode == .repair, !open.isEmpty else { return }
-        let healed = keys.filter { open[$0] != nil }
-        if !healed.isEmpty { try await context.deadLetters.resolve(keys: healed, in: nil) }
+    /// Adds a later pass of the same run, which looked at everything once more.
+    mutating func merge(again: FindingsSettler) {
+        let twice = settled.removed.count + again.settled.removed.count
+        settled.removed.formUnion(again.settled.removed)
+        settled.excused.formUnion(again.settled.excused)
+        tally.add(again: again.tally, removedTwice: twice - settled.removed.count)
     }
 }

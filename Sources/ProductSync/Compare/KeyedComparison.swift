@@ -101,7 +101,7 @@ package struct KeyedComparison: Sendable {
     private func classify(_ key: [UInt8], _ document: Document?, _ row: [UInt8]?, into findings: inout Findings) {
         switch (document, row) {
         case (.rejected(let rejection), _):
-            findings.rejected.append(.init(key: key, rejection: rejection))
+            findings.reject(key, rejection)
         case (.image(let image), nil): findings.missing.append(image)
         case (.image(let image), let row?):
             if MergeStep.same(image.span, 0..<image.count, row.span, 0..<row.count, plan) {

@@ -9,7 +9,8 @@ package struct Findings: Sendable {
     package var staleTarget = RowBatch()
     /// Target images of rows that no document has.
     package var orphaned = RowBatch()
-    package var rejected: [Rejected] = []
+    package private(set) var rejected: [Rejected] = []
+    private var rejectedBytes = 0
     package var unchanged = 0
     /// Keys of unchanged rows; collected only while dead letters are open, so that these can be resolved.
     package var unchangedKeys: [[UInt8]] = []
@@ -22,10 +23,18 @@ package struct Findings: Sendable {
 
     package init() {}
 
-    /// Bytes held, which decide when the findings travel on.
+    /// Bytes held, which decide when the findings travel on; an unchanged key that is kept counts as 64.
     package var bytes: Int {
-        missing.bytes.count + staleSource.bytes.count + staleTarget.bytes.count + orphaned.bytes.count
+        missing.bytes.count + staleSource.bytes.count + staleTarget.bytes.count + orphaned.bytes.count + rejectedBytes
+            + unchangedKeys.count * 64
     }
+
+    /// Notes a document that cannot become a row.
+    package mutating func reject(_ key: [UInt8], _ rejection: FieldRejection) {
+        rejected.append(Rejected(key: key, rejection: rejection))
+        rejectedBytes += MemoryLayout<Rejected>.stride + 32 + key.count
+    }
+
     package var isEmpty: Bool {
         missing.isEmpty && staleSource.isEmpty && orphaned.isEmpty && rejected.isEmpty && unchanged == 0
     }
@@ -131,7 +140,7 @@ package struct MergeStep: Sendable {
         _ findings: inout Findings
     ) {
         if !source.rejections.isEmpty, let rejection = source.rejections[row] {
-            findings.rejected.append(.init(key: Array(source.rows.key(row)), rejection: rejection))
+            findings.reject(Array(source.rows.key(row)), rejection)
             return
         }
         let range = source.rows.range(row)

@@ -17,7 +17,9 @@ package struct ProductSyncShardJob: Job {
 
     package func run(_ context: RunContext) async throws -> RunSummary {
         context.progress.stage("plan")
-        let plan = try await ProductSyncJob.plan(whole.settings, cart: whole.cart)
+        let plan = try await context.retrying("sync.plan") {
+            try await ProductSyncJob.plan(whole.settings, cart: whole.cart)
+        }
         let summary: RunSummary
         let isLast: Bool
         switch try await store.take(index, of: run, by: context.runID, fence: context.fence) {

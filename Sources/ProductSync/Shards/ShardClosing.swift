@@ -58,6 +58,7 @@ struct ShardClosing {
             tally.orphansDeferred += found.count - taken.count
         }
         let remover = OrphanRemover(settings: job.settings, plan: plan)
+        let warnings = tally.warnings
         var absent = 0
         var losses = -1
         for _ in 0..<3 where context.targetLosses != losses {
@@ -67,9 +68,11 @@ struct ShardClosing {
             try await job.writer(plan, context).makeDurable()
             tally.deleted += removal.deleted
             tally.marked += removal.marked
+            tally.orphansKept = removal.kept
+            tally.warnings = warnings + (removal.warning.map { [$0] } ?? [])
             absent = removal.deleted + removal.gone
         }
-        tally.changedMeanwhile += max(0, keys.count - tally.deleted - tally.marked)
+        tally.changedMeanwhile += max(0, keys.count - tally.deleted - tally.marked - tally.orphansKept)
         return absent
     }
 

@@ -20,6 +20,9 @@ extension SyncTally {
         deadLetters += count("deadLetters")
         batches += count("batches")
         orphansDeferred += count("orphansDeferred")
+        orphansMarkedBefore += count("orphansMarkedBefore")
+        orphansKept += count("orphansKept")
+        writtenAgain += count("writtenAgain")
         func add(_ ids: inout [String], _ name: String) {
             let new = (details[name]?.array ?? []).compactMap(\.string)
             ids += new.prefix(max(0, Self.idsMax - ids.count))

@@ -1,3 +1,4 @@
+import Crypto
 package import Mongo
 
 /// What one read of the source gave: row images in the order of `_id`, and what could not become one.
@@ -81,17 +82,21 @@ package final class SourcePageBuilder: @unchecked Sendable {
             page.rejections[page.rows.count - 1] = rejection
         } catch {
             let type = identifier.map { "\($0.type)" } ?? "no"
-            let hex = identifier.map { element -> String in
-                var text: [UInt8] = []
-                HexText.append(
-                    document,
-                    element.value.lowerBound..<min(element.value.upperBound, element.value.lowerBound + 32),
-                    to: &text
-                )
-                return String(decoding: text, as: UTF8.self)
-            }
+            let hex = identifier.map { Self.hex(Array(document, $0.value)) }
             page.unkeyable.append(.init(identifier: "\(type) _id \(hex ?? "")", rejection: error))
         }
+    }
+
+    /// What is longer than 32 bytes has its digest for the rest, so that no two ids are written alike.
+    private static func hex(_ value: [UInt8]) -> String {
+        var text: [UInt8] = []
+        HexText.append(value.span, 0..<min(value.count, 32), to: &text)
+        if value.count > 32 {
+            text += Array("… ".utf8)
+            let digest = Array(SHA256.hash(data: value))
+            HexText.append(digest.span, 0..<8, to: &text)
+        }
+        return String(decoding: text, as: UTF8.self)
     }
 
     /// The page so far; the builder begins a new one.

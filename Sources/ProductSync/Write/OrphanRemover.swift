@@ -15,11 +15,21 @@ struct OrphanRemover {
         var left = 0
         /// Rows that somebody else had removed.
         var gone = 0
+        /// Rows that the target refused to let go, and its first reason.
+        var kept = 0
+        var reason: String?
+        /// Keys of what was deleted or marked.
+        var keys = KeyHashes()
+
+        /// For the run's errors; nothing where everything went.
+        var warning: String? {
+            reason.map { "\(kept) orphaned rows cannot be removed, the first of them: \($0)" }
+        }
     }
 
     func run(_ settler: inout FindingsSettler, _ job: ProductSyncJob, _ context: RunContext) async throws {
         let removal = try await run(settler.orphanKeys, settler.tally, job, context)
-        settler.noteRemoved(deleted: removal.deleted, marked: removal.marked, changed: removal.left + removal.gone)
+        settler.noteRemoved(removal)
     }
 
     /// Removes the rows of `keys` that are still orphans; `tally` is of the whole run.
@@ -29,7 +39,7 @@ struct OrphanRemover {
         guard settings.orphanPolicy != .report, tally.orphaned > 0 else { return Removal() }
         context.progress.stage("orphans")
         // INV-6: a short or empty read of the source never empties the target. The counts are of rows read, no
-        // estimates.
+        // estimates; rows that an earlier run has marked are not among them.
         guard tally.source > 0, tally.orphaned * 100 <= tally.target * settings.deletePercentMax else {
             throw TallyError(
                 .changeImplausible,
@@ -46,49 +56,47 @@ struct OrphanRemover {
         for start in stride(from: 0, to: keys.count, by: size) {
             let part = Array(keys[start..<min(keys.count, start + size)])
             let now = try await keyed.again(part)
-            let removed = try await remove(now.orphaned, writer, context)
-            removal.deleted += removed.deleted
-            removal.marked += removed.marked
+            let before = removal.deleted + removal.marked + removal.kept
+            try await remove(now.orphaned, writer, context, into: &removal)
+            let treated = removal.deleted + removal.marked + removal.kept - before
             let there = now.orphaned.count + now.staleSource.count + now.unchanged + now.rejected.count
             removal.gone += part.count - there
-            removal.left += there - now.orphaned.count + removed.skipped
-            context.progress.add(written: removed.deleted + removed.marked)
+            removal.left += there - treated
         }
         return removal
     }
 
-    private struct Removed {
-        var deleted = 0
-        var marked = 0
-        /// Rows that changed between the last look and the statement, or cannot be removed.
-        var skipped = 0
-    }
-
-    private func remove(_ rows: RowBatch, _ writer: TargetWriter, _ context: RunContext) async throws -> Removed {
-        guard !rows.isEmpty else { return Removed() }
-        if let column = plan.markColumn {
-            let unmarked = unmarked(rows, column)
-            guard !unmarked.isEmpty else { return Removed() }
-            let marked = try await context.retrying("target.mark") { try await writer.mark(unmarked, column: column) }
-            return Removed(marked: marked.count, skipped: unmarked.count - marked.count)
+    /// One transaction for all of `rows`; where the target refuses one of them they are halved until it stands alone,
+    /// and it stays (INV-5).
+    private func remove(
+        _ rows: RowBatch,
+        _ writer: TargetWriter,
+        _ context: RunContext,
+        into removal: inout Removal
+    ) async throws {
+        guard !rows.isEmpty else { return }
+        do {
+            let done: Set<[UInt8]>
+            if let column = plan.markColumn {
+                let unmarked = rows.unmarked(column, plan)
+                guard !unmarked.isEmpty else { return }
+                done = try await context.retrying("target.mark") { try await writer.mark(unmarked, column: column) }
+                removal.marked += done.count
+            } else {
+                done = try await context.retrying("target.delete") { try await writer.delete(rows) }
+                removal.deleted += done.count
+            }
+            for key in done { removal.keys.insert(key) }
+            context.progress.add(written: done.count)
+        } catch let error as TallyError where error.kind.disposition == .quarantine {
+            guard rows.count > 1 else {
+                removal.kept += 1
+                removal.reason = removal.reason ?? error.summary
+                return
+            }
+            let half = rows.count / 2
+            try await remove(rows.slice(0..<half), writer, context, into: &removal)
+            try await remove(rows.slice(half..<rows.count), writer, context, into: &removal)
         }
-        let deleted = try await context.retrying("target.delete") { try await writer.delete(rows) }
-        return Removed(deleted: deleted.count, skipped: rows.count - deleted.count)
-    }
-
-    private func unmarked(_ rows: RowBatch, _ column: Int) -> RowBatch {
-        var unmarked = RowBatch()
-        for row in 0..<rows.count {
-            let fields = RowImage.fields(rows.bytes.span, rows.range(row))
-            guard column < fields.count else { continue }
-            let isMarked =
-                switch (plan.columns[column].type, fields[column]) {
-                case (_, nil): false
-                case (.bool, let field?): rows.bytes[field.lowerBound] != 0
-                case (_, _?): true
-                }
-            if !isMarked { unmarked.append(rows.image(row)) }
-        }
-        return unmarked
     }
 }

@@ -24,7 +24,8 @@ package struct TargetWriter: Sendable {
     private var keySQL: String { PGIdentifier.quote(plan.columns[0].name) }
     private static let stage = "pg_temp.tallyman_stage"
 
-    private func transaction<Result: Sendable>(
+    /// One fenced transaction of the run.
+    func transaction<Result: Sendable>(
         durable: Bool = false,
         _ body: (PGConnection) async throws -> Result
     ) async throws -> Result {
