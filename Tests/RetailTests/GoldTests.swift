@@ -103,7 +103,9 @@ import Testing
                 defer { group.cancelAll() }
                 let id = try await runner.submit("retail", .stage("gold"), trigger: .api, requestedBy: "test")
                 let waiting = sessions + " AND wait_event_type = 'Lock'"
-                while try bench.ask(waiting) == "0", try await runner.wait(id, isOver: bench) == false {}
+                while try bench.ask(waiting) == "0", try await runner.wait(id, isOver: bench) == false {
+                    await Task.yield()
+                }
                 #expect(try bench.ask(waiting) != "0", "dbt waits for the lock")
                 #expect(try await runner.cancel(id, by: "test"))
                 #expect(try await runner.wait(id).state == .cancelled)
@@ -141,7 +143,9 @@ import Testing
             group.addTask { try await runner.run() }
             defer { group.cancelAll() }
             let id = try await runner.submit("retail", .stage("gold"), trigger: .api, requestedBy: "test")
-            while try bench.ask(sessions) == "0", try await runner.wait(id, isOver: bench) == false {}
+            while try bench.ask(sessions) == "0", try await runner.wait(id, isOver: bench) == false {
+                await Task.yield()
+            }
             #expect(try bench.ask(sessions) == "1")
             #expect(try await runner.cancel(id, by: "test"))
             #expect(try await runner.wait(id).state == .cancelled)

@@ -125,7 +125,7 @@ struct BronzeFolder: Sendable {
     /// None when there is no such folder yet; one that cannot be read is a failure, not an empty one.
     private func names(below entity: BronzeEntity) throws -> [String] {
         do {
-            return try FileManager.default.subpathsOfDirectory(atPath: absolute(entity.rawValue))
+            return try Self.names(below: absolute(entity.rawValue))
         } catch let error as CocoaError where error.code == .fileReadNoSuchFile {
             return []
         } catch {
@@ -137,6 +137,22 @@ struct BronzeFolder: Sendable {
                 cause: error
             )
         }
+    }
+
+    /// Paths of all files; `subpathsOfDirectory` passes over what it cannot read.
+    private static func names(below folder: String) throws -> [String] {
+        var names: [String] = []
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
+            var isFolder: ObjCBool = false
+            let place = "\(folder)/\(name)"
+            let exists = unsafe FileManager.default.fileExists(atPath: place, isDirectory: &isFolder)
+            if exists, isFolder.boolValue {
+                names += try Self.names(below: place).map { "\(name)/\($0)" }
+            } else {
+                names.append(name)
+            }
+        }
+        return names
     }
 
     func makeFolder(for relative: String) throws {
