@@ -75,7 +75,8 @@ package struct Housekeeping: Sendable {
         }
     }
 
-    /// Fires but each job's newest, resolved dead letters and idempotency keys that nobody asks for any more.
+    /// Fires but each job's newest, shards of runs that are gone, resolved dead letters and idempotency keys that
+    /// nobody asks for any more.
     private func removeRest() async throws {
         try await state.withConnection { connection in
             _ = try await connection.query(
@@ -85,6 +86,9 @@ package struct Housekeeping: Sendable {
                     AND instant < (SELECT max(instant) FROM etl.fires n WHERE n.job = f.job)
                 """,
                 [.int(Int64(policy.days))]
+            )
+            _ = try await connection.query(
+                "DELETE FROM etl.shards s WHERE NOT EXISTS (SELECT FROM etl.runs r WHERE r.id = s.run_id)"
             )
             _ = try await connection.query(
                 "DELETE FROM etl.dead_letters WHERE resolved_at < now() - make_interval(days => $1::int)",

@@ -33,7 +33,7 @@ def run(commands, env=None):
         rss = max(rss, used.ru_maxrss / 1024)
         if child.returncode:
             log.seek(0)
-            failed = f"{command[0]} ended with {child.returncode}:\n{log.read().decode(errors='replace')[-3000:]}"
+            failed = f"{os.path.basename(command[0])} ended with {child.returncode}:\n{log.read().decode(errors='replace')[-3000:]}"
     seconds = time.monotonic() - start
     for log in logs:
         log.seek(0)
