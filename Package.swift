@@ -182,7 +182,7 @@ let package = Package(
             "RetailTests",
             [
                 "Retail", "RetailMock", "Engine", "HTTPClient", "HTTPServer", "Postgres", "Runtime", "Tallyman",
-                "Telemetry", log,
+                "Telemetry", httpTypes, log,
             ]
         ),
         tests("RetailMockTests", ["RetailMock", "HTTPServer", "Runtime", httpTypes, log]),

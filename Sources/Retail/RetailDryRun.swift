@@ -24,11 +24,13 @@ struct RetailDryRun: Sendable {
     func source() async throws -> [BronzeEntity: Findings] {
         context.progress.stage("bronze")
         var found: [BronzeEntity: Findings] = [:]
-        var next = bronze.start(after: try await bronze.position().lastID)
+        let last = try await bronze.position().lastID
+        var next = try bronze.start(after: last)
+        var ids = SalesIDs(gapMax: bronze.settings.idGapMax, last: last)
         while true {
             let asked = bronze.now()
             let page = try await bronze.source.sales(from: next, limit: bronze.settings.salesLimit, context)
-            guard let highest = page.saleIDs.max() else { break }
+            guard let following = try ids.take(page.saleIDs) else { break }
             let records = BronzeRecords(batch: context.runID.rawValue, ingestedAt: asked)
             let bytes = page.body.span
             var headers: [UInt8] = []
@@ -40,7 +42,7 @@ struct RetailDryRun: Sendable {
             }
             try await compare(headers, .salesCustomer, &found)
             try await compare(lines, .salesProduct, &found)
-            next = highest + 1
+            next = following
         }
         for entity in [BronzeEntity.customers, .products] {
             let asked = bronze.now()

@@ -1,7 +1,9 @@
 package import Engine
 package import Foundation
+import Logging
 package import Postgres
 import Runtime
+import Telemetry
 
 /// The stages of the retail job, in their order.
 package enum RetailStage: String, Sendable, CaseIterable { case bronze, silver, gold }
@@ -45,6 +47,16 @@ package struct RetailJob: Job {
             now: now
         )
         if context.options.dryRun { return try await dryRun(plan, bronze, context) }
+        do {
+            return try await stages(plan, bronze, context)
+        } catch {
+            // What is behind must show just when a stage fails.
+            await Uncancelled.run { await self.recordState(context) }
+            throw error
+        }
+    }
+
+    private func stages(_ plan: RetailPlan, _ bronze: BronzeStage, _ context: RunContext) async throws -> RunSummary {
         var counts: [String: Int] = [:]
         var details: [String: JSONValue] = [:]
         var deadLetters = 0
@@ -54,6 +66,7 @@ package struct RetailJob: Job {
             counts["bronzeRecords"] = report.records.values.reduce(0, +)
             counts["bronzeFiles"] = report.files
             counts["newSales"] = report.newSales
+            await recordState(context)
         }
         if plan.stages.contains(.silver) {
             let stage = SilverStage(settings: settings, warehouse: warehouse, context: context)
@@ -61,7 +74,7 @@ package struct RetailJob: Job {
             details["silver"] = report.json
             counts["silverWritten"] = report.written
             deadLetters += report.deadLetters
-            try await recordState()
+            await recordState(context)
         }
         if plan.stages.contains(.gold) {
             let report = try await GoldStage(settings: gold, warehouse: warehouse, context: context).run()
@@ -91,10 +104,22 @@ package struct RetailJob: Job {
         return RunSummary(counts: counts, details: .object(details), deadLetters: 0, proof: .compareOnly)
     }
 
-    private func recordState() async throws {
-        let state = try await RetailState.read(warehouse)
-        RetailMetric.lag(state.lag)
-        for (entity, instant) in state.freshAt { RetailMetric.fresh(entity, secondsSince1970: instant) }
+    /// Measures how far silver is behind; a measure that cannot be taken fails no run.
+    private func recordState(_ context: RunContext) async {
+        do {
+            let state = try await withDeadline(.seconds(10), during: "retail.state") {
+                try await RetailState.read(warehouse)
+            }
+            RetailMetric.lag(state.lag)
+            for (entity, instant) in state.freshAt { RetailMetric.fresh(entity, secondsSince1970: instant) }
+        } catch {
+            let ours = TallyError.wrapping(error, during: "retail.state")
+            context.logger.event(
+                .warning,
+                "lag and freshness could not be measured",
+                [.runID: "\(context.runID)", .error: "\(ours)"]
+            )
+        }
     }
 }
 

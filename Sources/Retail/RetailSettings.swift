@@ -6,6 +6,8 @@ package struct RetailSettings: Sendable {
     package var salesLimit: Int
     /// How many ids below the last one are read again for late edits.
     package var lookback: Int64
+    /// How many ids may lie between two sales that follow each other; beyond it the source is not believed.
+    package var idGapMax: Int64
     package var bronzeFolder: String
     package var compression: BronzeCompression
     /// Days that loaded files are kept; nil keeps them for good.
@@ -17,6 +19,7 @@ package struct RetailSettings: Sendable {
         startSalesID: Int64 = 1,
         salesLimit: Int = 250,
         lookback: Int64 = 1_000,
+        idGapMax: Int64 = 1_000_000,
         bronzeFolder: String,
         compression: BronzeCompression = .none,
         retentionDays: Int? = nil,
@@ -25,6 +28,7 @@ package struct RetailSettings: Sendable {
         self.startSalesID = startSalesID
         self.salesLimit = salesLimit
         self.lookback = lookback
+        self.idGapMax = idGapMax
         self.bronzeFolder = bronzeFolder
         self.compression = compression
         self.retentionDays = retentionDays

@@ -72,6 +72,9 @@ import Testing
                     )
                 )
                 #expect(answer.status == 200, "\(String(decoding: answer.body, as: UTF8.self))")
+                guard stage == "bronze" else { continue }
+                let page = String(decoding: try await Self.get(base.appending(path: "metrics")).body, as: UTF8.self)
+                #expect(page.contains("etl_sales_id_lag_ids{source=\"retail\"} \(bench.lastID)"), "what waits is shown")
             }
             let page = String(decoding: try await Self.get(base.appending(path: "metrics")).body, as: UTF8.self)
             func value(_ start: String) -> Double? {

@@ -103,13 +103,110 @@ import Testing
                 defer { group.cancelAll() }
                 let id = try await runner.submit("retail", .stage("gold"), trigger: .api, requestedBy: "test")
                 let waiting = sessions + " AND wait_event_type = 'Lock'"
-                while try bench.ask(waiting) == "0", try await runner.wait(id, isOver: bench) == false {}
+                while try bench.ask(waiting) == "0", try await runner.wait(id, isOver: bench) == false {
+                    await Task.yield()
+                }
                 #expect(try bench.ask(waiting) != "0", "dbt waits for the lock")
                 #expect(try await runner.cancel(id, by: "test"))
                 #expect(try await runner.wait(id).state == .cancelled)
             }
         }
         #expect(try bench.ask(sessions) == "0")
+        await bench.close()
+    }
+
+    /// Only the server can end what a killed client left there; the task that asks it for that is cancelled itself.
+    @Test func cancellingEndsSessionsThatOutliveDBT() async throws {
+        let bench = try await RetailBench(sales: 1)
+        let script = bench.folder + "-dbt"
+        defer { try? FileManager.default.removeItem(atPath: script) }
+        // It hears no signal but the last, and its client is in a group of its own.
+        try Data(
+            """
+            #!/bin/sh
+            trap '' INT TERM
+            PGAPPNAME=tallyman-gold setsid psql '\(bench.url)' -c 'SELECT pg_sleep(600)' >/dev/null 2>&1 </dev/null &
+            while :; do sleep 1; done
+
+            """.utf8
+        ).write(to: URL(filePath: script))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: script)
+        var gold = bench.gold
+        gold.executable = script
+        let nowhere = try #require(URL(string: "http://127.0.0.1:9"))
+        let job = RetailJob(settings: bench.settings(), warehouse: bench.pool, api: bench.api(nowhere), gold: gold)
+        let runner = JobRunner(state: bench.pool, jobs: [job], holder: "test", logger: RetailBench.quiet)
+        let sessions =
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tallyman-gold' "
+            + "AND datname = current_database()"
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await runner.run() }
+            defer { group.cancelAll() }
+            let id = try await runner.submit("retail", .stage("gold"), trigger: .api, requestedBy: "test")
+            while try bench.ask(sessions) == "0", try await runner.wait(id, isOver: bench) == false {
+                await Task.yield()
+            }
+            #expect(try bench.ask(sessions) == "1")
+            #expect(try await runner.cancel(id, by: "test"))
+            #expect(try await runner.wait(id).state == .cancelled)
+        }
+        #expect(try bench.ask(sessions) == "0")
+        _ = try bench.ask("SELECT pg_terminate_backend(pid) FROM (\(sessions.replacing("count(*)", with: "pid"))) s")
+        await bench.close()
+    }
+
+    /// Rows that share a key differ from nothing that is compared by value: they are found by what must be unique.
+    @Test(.enabled(if: canBuild, "TEST_DBT names no dbt; bin/test sets it"))
+    func rowsTwiceInGoldAreHealed() async throws {
+        let bench = try await RetailBench(sales: 30)
+        try await bench.serving { base in
+            _ = try await bench.run(base)
+            _ = try bench.ask(
+                """
+                DO $$ DECLARE i regclass; BEGIN
+                    FOR i IN SELECT indexrelid FROM pg_index WHERE indrelid = 'gold.sales_item'::regclass LOOP
+                        EXECUTE 'DROP INDEX ' || i;
+                    END LOOP;
+                END $$;
+                INSERT INTO gold.sales_item SELECT * FROM gold.sales_item WHERE sale_id <= 3;
+                UPDATE gold.sales_item SET amount = 0 WHERE ctid IN (SELECT max(ctid) FROM gold.sales_item)
+                """
+            )
+            let record = try await bench.run(base, options: .stage("gold"))
+            #expect(record.state == .succeeded, "\(String(describing: record.error))")
+            try Self.compare(bench, 1)
+            let unique = "SELECT count(*) FROM pg_index WHERE indrelid = 'gold.sales_item'::regclass AND indisunique"
+            #expect(try bench.ask(unique) == "1")
+        }
+        await bench.close()
+    }
+
+    /// A dbt that lives on after its run lost the job writes no more.
+    @Test(.enabled(if: canBuild, "TEST_DBT names no dbt; bin/test sets it"))
+    func aDBTWhoseRunWasTakenOverWritesNothing() async throws {
+        let bench = try await RetailBench(sales: 30)
+        let script = bench.folder + "-dbt"
+        defer { try? FileManager.default.removeItem(atPath: script) }
+        try Data(
+            """
+            #!/bin/sh
+            case "$*" in *models/mart*)
+                psql -q '\(bench.url)' -c "UPDATE etl.fences SET fence = fence + 1 WHERE job = 'retail'" >/dev/null;;
+            esac
+            exec '\(bench.gold.executable)' "$@"
+
+            """.utf8
+        ).write(to: URL(filePath: script))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: script)
+        try await bench.serving { base in
+            try await bench.load(base)
+            var gold = bench.gold
+            gold.executable = script
+            let record = try await bench.run(base, options: .stage("gold"), gold: gold)
+            #expect(record.state == .failed)
+            #expect(try bench.ask("SELECT count(*) > 0 FROM gold.sales_item") == "t", "the fence stood until then")
+            #expect(try bench.ask("SELECT to_regclass('gold.mart_sales_by_customer') IS NULL") == "t")
+        }
         await bench.close()
     }
 

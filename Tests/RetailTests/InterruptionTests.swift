@@ -64,6 +64,23 @@ import Testing
         await clean.close()
     }
 
+    @Test func aFileMarkedAsRemovedIsRemovedByTheNext() async throws {
+        let bench = try await RetailBench(sales: 30)
+        try await bench.serving { base in
+            try await bench.load(base)
+            _ = try bench.ask("UPDATE meta.bronze_files SET day = day - 100")
+            let before = Set(bench.files())
+            let settings = bench.settings(retentionDays: 90)
+            let (failpoint, wasReached) = Self.failing(at: "bronze.beforeRemove", count: 1)
+            let broken = try await bench.run(base, settings, options: .stage("bronze"), failpoint: failpoint)
+            #expect(broken.state == .failed && wasReached())
+            #expect(before.isSubset(of: bench.files()), "marked, and not yet removed")
+            #expect(try await bench.run(base, settings, options: .stage("bronze")).state == .succeeded)
+            #expect(before.isDisjoint(with: bench.files()))
+        }
+        await bench.close()
+    }
+
     @Test func aCancelledRunKeepsItsWholeFiles() async throws {
         let bench = try await RetailBench(sales: 200)
         bench.faults.add(.slow, path: "sales", times: 1, after: 3)

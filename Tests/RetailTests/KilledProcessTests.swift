@@ -101,7 +101,8 @@ import Testing
     @Test func aFullDiskStopsBronzeCleanly() async throws {
         let bench = try await RetailBench(sales: 160)
         try await bench.serving { base in
-            let limited = try ChildProcess.run(
+            // Waited for without a thread: the sample source answers from the same ones.
+            let child = try ChildProcess(
                 "sh",
                 [
                     "-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"", TallymanBinary.path, "run", "retail",
@@ -109,7 +110,10 @@ import Testing
                 ],
                 environment: bench.environment(base)
             )
-            #expect(limited.exit == .code(1), "\(limited.errorText)")
+            child.closeInput()
+            let exit = try await child.wait(within: .seconds(120))
+            let limited = child.progress.value
+            #expect(exit == .code(1), "\(limited.errorText)")
             #expect(limited.outputText.contains("the disk of BRONZE_DIR is full"), "\(limited.outputText)")
             #expect(limited.outputText.contains(TallyError.Kind.limitExceeded.rawValue))
             #expect(try bench.ask("SELECT count(*) FROM etl.watermarks") == "0")

@@ -154,7 +154,7 @@ import Testing
         #expect(first.lines[2].contains(#""line_no":3,"product_sku":"B","quantity":1,"amount":0.10,"#))
         #expect(
             first.headers[0].contains(
-                #""total_amount":21.10,"_line_count":3,"_ingestion_ts":"2026-01-01T00:00:00.500000Z""#
+                #""total_amount":21.10,"n":1,"_line_count":3,"_ingestion_ts":"2026-01-01T00:00:00.500000Z""#
             )
         )
         for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {

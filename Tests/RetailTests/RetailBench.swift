@@ -2,6 +2,7 @@ import Engine
 import Foundation
 import HTTPClient
 import HTTPServer
+import HTTPTypes
 import Logging
 import Postgres
 import Retail
@@ -91,12 +92,17 @@ final class RetailBench: Sendable {
     }
 
     /// Serves the sample API for the length of `body`, which gets its base URL.
-    func serving<Result: Sendable>(_ body: (URL) async throws -> Result) async throws -> Result {
+    ///
+    /// With `sales` that answers instead of the shop's: each call gives the next of them, and then none.
+    func serving<Result: Sendable>(
+        sales: [String]? = nil,
+        _ body: (URL) async throws -> Result
+    ) async throws -> Result {
         let api = RetailMockAPI(shop: shop, key: Secret("key"), faults: faults, slowness: .seconds(30)) { self.now }
         let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
         let server = Server(
             configuration: HTTPServerConfiguration(host: "127.0.0.1", port: 0),
-            router: api.router,
+            router: sales.map(Self.router) ?? api.router,
             logger: logger
         )
         return try await withThrowingTaskGroup(of: Void.self) { group in
@@ -106,6 +112,29 @@ final class RetailBench: Sendable {
             guard let base = URL(string: "http://127.0.0.1:\(port)") else { throw TestServiceMissing("no URL") }
             return try await body(base)
         }
+    }
+
+    private static func router(_ pages: [String]) -> Router {
+        let left = Mutex(pages)
+        @Sendable func answer(_ items: String) -> ServerResponse {
+            ServerResponse(
+                status: .ok,
+                headers: [.contentType: "application/json"],
+                body: .bytes(Array("{\"items\": [\(items)]}".utf8))
+            )
+        }
+        var router = Router()
+        router.on(.get, "/sales") { _, _ in answer(left.withLock { $0.isEmpty ? "" : $0.removeFirst() }) }
+        for path in ["/customers", "/products"] { router.on(.get, path) { _, _ in answer("") } }
+        return router
+    }
+
+    /// Puts a whole file of such lines into its place, as a killed run or the service replaced leaves it.
+    func put(_ entity: BronzeEntity, stamp: String, _ lines: [String]) throws {
+        let day = "\(stamp.prefix(4))-\(stamp.dropFirst(4).prefix(2))-\(stamp.dropFirst(6).prefix(2))"
+        let place = "\(folder)/\(entity.rawValue)/\(day)"
+        try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+        try Data(lines.map { $0 + "\n" }.joined().utf8).write(to: URL(filePath: "\(place)/\(stamp).ndjson"))
     }
 
     func api(_ base: URL, key: String? = "key", deadline: Duration = .seconds(20)) -> RetailAPI {

@@ -1,6 +1,7 @@
 import Engine
 import Postgres
 import Runtime
+import Synchronization
 import TableExport
 import TestKit
 import Testing
@@ -87,6 +88,79 @@ import Testing
             try rig.inTarget("SELECT string_agg(key, ' ' ORDER BY key) FROM etl.dead_letters WHERE resolved_at IS NULL")
                 == "1 101 499 50 51\n"
         )
+        await rig.close()
+    }
+
+    /// Fails once, as a server does that goes away, the n-th time a point is reached.
+    private static func failing(at point: String, time: Int = 1) -> Failpoint {
+        let left = Mutex(time)
+        return Failpoint { name in
+            guard name == point else { return }
+            let isNow = left.withLock { left in
+                left -= 1
+                return left == 0
+            }
+            if isNow { throw TallyError(.targetUnreachable, during: "test", "gone for a moment") }
+        }
+    }
+
+    @Test func whatAFailedAttemptDidStillCounts() async throws {
+        let rig = try await ExportRig(source: Self.source, target: Self.target)
+        try rig.inSource("UPDATE t SET n = -1 WHERE id IN (7, 9)")
+        // Other transactions of a busy server must not decide how much is read behind the position.
+        let summary = try await rig.run(
+            try rig.job(Self.aside, lookback: .off),
+            RunOptions(batchSize: 100),
+            failpoint: Self.failing(at: "export.beforeBatch", time: 3)
+        )
+        #expect(summary.deadLetters == 2, "the letters of the first attempt: the run is partial and no success")
+        #expect(summary.counts["written"] == 498)
+        #expect(summary.counts["read"] == 500)
+        await rig.close()
+    }
+
+    /// Batches are committed asynchronously; the last transaction makes them durable, whichever attempt wrote them.
+    @Test(arguments: [false, true])
+    func theLastCommitIsSynchronousWhenAnythingWasWritten(removes: Bool) async throws {
+        let rig = try await ExportRig(
+            source: Self.source,
+            target: Self.target + """
+                ; CREATE TABLE commits (n bigserial, setting text);
+                CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN INSERT INTO commits (setting) VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+                CREATE TRIGGER note AFTER INSERT OR UPDATE ON etl.table_exports FOR EACH ROW EXECUTE FUNCTION note()
+                """
+        )
+        let job = try rig.job(Self.stop + (removes ? "\n    deletes: delete\n    deletesEvery: 0s" : ""))
+        if removes {
+            try await rig.run(job)
+            try rig.inSource("DELETE FROM t WHERE id = 5")
+            #expect(try await rig.run(job).counts["deleted"] == 1)
+        } else {
+            let summary = try await rig.run(job, failpoint: Self.failing(at: "export.beforeFinish"))
+            #expect(summary.counts["written"] == 500)
+        }
+        #expect(try rig.inTarget("SELECT setting FROM commits ORDER BY n DESC LIMIT 1") == "on\n")
+        await rig.close()
+    }
+
+    /// Each bad row is past all before it: the statement that goes on behind it does not grow.
+    @Test func manyBadRowsMakeNoLongStatement() async throws {
+        let rig = try await ExportRig(source: Self.source, target: Self.target)
+        try rig.inSource("UPDATE t SET n = 0 WHERE id % 50 = 0")
+        let longest = Mutex(0)
+        let failpoint = Failpoint { name in
+            guard name == "export.beforeBatch" else { return }
+            let count = try rig.inSource(
+                "SELECT coalesce(max(array_length(string_to_array(query, '> ('), 1)), 0) FROM pg_stat_activity "
+                    + "WHERE datname = current_database() AND query LIKE '%COPY (SELECT%' AND pid <> pg_backend_pid()"
+            )
+            let bounds = Int(count.dropLast()) ?? 0
+            longest.withLock { $0 = max($0, bounds) }
+        }
+        let summary = try await rig.run(try rig.job(Self.aside + Self.inverse), failpoint: failpoint)
+        #expect(summary.deadLetters == 10)
+        #expect((2...4).contains(longest.withLock { $0 }), "\(longest.withLock { $0 })")
         await rig.close()
     }
 

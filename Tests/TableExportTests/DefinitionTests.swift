@@ -1,6 +1,8 @@
 import ConfigFile
+import Foundation
 import Runtime
 import TableExport
+import TestKit
 import Testing
 
 /// Definition files: what they may say, and where an error points.
@@ -59,5 +61,19 @@ import Testing
         let twice = Self.whole + "\n" + Self.whole.split(separator: "\n").dropFirst().joined(separator: "\n")
         let error = #expect(throws: TallyError.self) { try ExportDefinitions.parse(twice, file: "e.yaml") }
         #expect(error?.summary == "e.yaml:19: the key \"StatEvent\" stands in e.yaml:2 too")
+    }
+
+    /// Without definitions every export is off, so a folder that cannot be read must not pass for an empty one.
+    @Test func aFolderThatCannotBeReadIsNotEmpty() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: TestTag.fresh("exports"))
+        #expect(try ExportDefinitions.read(folder: folder.path, transforms: []).isEmpty, "there is none")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        #expect(try ExportDefinitions.read(folder: folder.path, transforms: []).isEmpty)
+        try Data().write(to: folder.appending(path: "exports"))
+        let error = #expect(throws: TallyError.self) {
+            try ExportDefinitions.read(folder: folder.path, transforms: [])
+        }
+        #expect(error?.kind == .settingsInvalid)
     }
 }

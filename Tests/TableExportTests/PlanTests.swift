@@ -95,6 +95,34 @@ import Testing
             message: "exports.yaml:4: \"amount\" would be rounded"
         ),
         Wrong(
+            name: "time that would be rounded",
+            sql: "ALTER TABLE analytics_raw.event ALTER COLUMN touched TYPE timestamptz(3)",
+            message: "exports.yaml:4: \"touched\" would be rounded",
+            mend: "ALTER TABLE \"analytics_raw\".\"event\" ALTER COLUMN \"touched\" TYPE timestamptz;"
+        ),
+        Wrong(
+            name: "time of another type that would be rounded",
+            sql: "ALTER TABLE analytics_raw.event ALTER COLUMN touched TYPE timestamp(0)",
+            message: "exports.yaml:4: \"touched\" would be rounded"
+        ),
+        Wrong(
+            name: "times of an array that would be rounded",
+            sql: "ALTER TABLE analytics_raw.event ADD COLUMN spans timestamp(3)[]",
+            sourceSQL: "ALTER TABLE event ADD COLUMN spans timestamp[]",
+            message: "exports.yaml:4: \"spans\" would be rounded"
+        ),
+        Wrong(
+            name: "interval that would lose its seconds",
+            sql: "ALTER TABLE analytics_raw.event ADD COLUMN took interval day to hour",
+            sourceSQL: "ALTER TABLE event ADD COLUMN took interval",
+            message: "exports.yaml:4: \"took\" would be rounded"
+        ),
+        Wrong(
+            name: "whole number that would be rounded",
+            sql: "ALTER TABLE analytics_raw.event ALTER COLUMN big TYPE numeric(20, -2)",
+            message: "exports.yaml:4: \"big\" would be rounded"
+        ),
+        Wrong(
             name: "listed column missing in the source",
             yaml: { $0.replacing("    destination:", with: "      columns: [id, at, gone]\n    destination:") },
             message: "exports.yaml:6: the source \"public\".\"event\" has no column \"gone\""
@@ -139,6 +167,20 @@ import Testing
         #expect(error?.summary.contains(wrong.message) == true, "\(error?.summary ?? "")")
         #expect(error?.remedy?.contains(wrong.mend) ?? wrong.mend.isEmpty, "\(error?.remedy ?? "")")
         #expect(try rig.inTarget("SELECT count(*) FROM analytics_raw.event") == "0\n")
+        await rig.close()
+    }
+
+    /// The service replaced kept milliseconds: a definition may say that this is meant.
+    @Test func aDeclaredCastMayRound() async throws {
+        let rig = try await ExportRig(
+            source: Self.source,
+            target: Self.target + "ALTER TABLE analytics_raw.event ALTER COLUMN touched TYPE timestamptz(3)"
+        )
+        try rig.inSource("INSERT INTO event VALUES (1, 'a', 1, 1, now(), '2026-01-01 00:00:00.123456+00', NULL)")
+        let yaml = Self.yaml + "\n    transform:\n      casts: {touched: timestamptz(3)}"
+        #expect(try await rig.run(try rig.job(yaml)).counts["written"] == 1)
+        let shown = try rig.inTarget("SET timezone = 'UTC'; SELECT touched FROM analytics_raw.event")
+        #expect(shown == "2026-01-01 00:00:00.123+00\n")
         await rig.close()
     }
 

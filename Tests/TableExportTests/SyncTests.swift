@@ -187,6 +187,43 @@ import Testing
         await rig.close()
     }
 
+    /// Rows between a position that was taken over and a later instant were not read: the position stays.
+    @Test func sinceStepsOverNoPositionTakenOver() async throws {
+        let rig = try await ExportRig(
+            source: Self.source,
+            target: Self.target + """
+                ; CREATE TABLE analytics_raw.pg_export_state (key text PRIMARY KEY, cursor_value timestamp(3),
+                    cursor_id text, synced_at timestamp);
+                INSERT INTO analytics_raw.pg_export_state VALUES ('T', '2026-01-01 00:05:00', '300', now())
+                """
+        )
+        try rig.inTarget(
+            "INSERT INTO analytics_raw.t SELECT i, 'n' || i, '2026-01-01'::timestamptz + i * interval '1 s' "
+                + "FROM generate_series(1, 300) i"
+        )
+        let job = try rig.job(Self.yaml)
+        #expect(try await rig.run(job, Self.options { $0.since = "2026-01-01 00:15:00+00" }).counts["written"] == 101)
+        #expect(try rig.inTarget("SELECT count(*) FROM etl.watermarks") == "0\n")
+        try await rig.run(job)
+        #expect(try rig.inTarget("SELECT count(*) FROM analytics_raw.t") == "1000\n", "nothing was stepped over")
+        await rig.close()
+    }
+
+    /// INV-2, also where the cursor is the same and only the id would go back.
+    @Test func aFullRunTakesNoPositionBack() async throws {
+        let rig = try await ExportRig(
+            source: "CREATE TABLE t (id int PRIMARY KEY, at int NOT NULL); CREATE INDEX ON t (at, id); "
+                + "INSERT INTO t VALUES (9, 5), (10, 5), (11, 5)",
+            target: "CREATE TABLE analytics_raw.t (id int PRIMARY KEY, at int)"
+        )
+        let job = try rig.job(Self.yaml)
+        try await rig.run(job)
+        try rig.inSource("DELETE FROM t WHERE id > 9")
+        try await rig.run(job, Self.full)
+        #expect(try rig.inTarget("SELECT cursor_value, cursor_id FROM etl.watermarks") == "5|11\n", "9 is before 11")
+        await rig.close()
+    }
+
     @Test func sinceFillsWithoutMovingThePosition() async throws {
         let rig = try await ExportRig(source: Self.source, target: Self.target)
         let job = try rig.job(Self.yaml)

@@ -165,6 +165,46 @@ import Testing
         await rig.close()
     }
 
+    /// `character` without a length means one character: a cast to it would cut and call it success.
+    @Test func columnsOfFixedLengthKeepEveryCharacter() async throws {
+        let rig = try await ExportRig(
+            source: """
+                CREATE TABLE t (id uuid PRIMARY KEY, at int NOT NULL, n int, b boolean); CREATE INDEX ON t (at, id);
+                INSERT INTO t VALUES ('6ba7b810-9dad-11d1-80b4-00c04fd430c8', 1, 1234567, true)
+                """,
+            target: "CREATE TABLE analytics_raw.t (id char(36) PRIMARY KEY, at int, n char(10), b char(5))"
+        )
+        var verify = RunOptions()
+        verify.verify = true
+        try await rig.run(try rig.job(Self.yaml), verify)
+        let row = try rig.inTarget("SELECT id, n, length(n), b FROM analytics_raw.t")
+        #expect(row == "6ba7b810-9dad-11d1-80b4-00c04fd430c8|1234567   |7|true \n")
+        await rig.close()
+        let short = try await ExportRig(
+            source: "CREATE TABLE t (id int PRIMARY KEY, at int NOT NULL); CREATE INDEX ON t (at, id); "
+                + "INSERT INTO t VALUES (12345, 1)",
+            target: "CREATE TABLE analytics_raw.t (id char(3) PRIMARY KEY, at int)"
+        )
+        let error = await #expect(throws: TallyError.self) { try await short.run(try short.job(Self.yaml)) }
+        #expect(error?.kind.disposition != .retry, "what is too long is an error, and never cut")
+        #expect(try short.inTarget("SELECT count(*) FROM analytics_raw.t") == "0\n")
+        await short.close()
+    }
+
+    @Test func jsonToJSONBIsSaid() async throws {
+        let rig = try await ExportRig(
+            source: "CREATE TABLE t (id int PRIMARY KEY, at int NOT NULL, j json); CREATE INDEX ON t (at, id)",
+            target: "CREATE TABLE analytics_raw.t (id int PRIMARY KEY, at int, j jsonb)"
+        )
+        func notices(_ yaml: String) async throws -> String {
+            let summary = try await rig.run(try rig.job(yaml))
+            return (summary.details["notices"]?.array ?? []).compactMap(\.string).joined()
+        }
+        #expect(try await notices(Self.yaml).contains("\"j\" is json in the source and jsonb on the target"))
+        #expect(try await notices(Self.yaml + "\n    transform: {casts: {j: jsonb}}").isEmpty)
+        await rig.close()
+    }
+
     /// Positions as text are what the server itself writes, over the whole range of each type.
     @Test(arguments: ["timestamp", "timestamptz", "date"])
     func cursorsKeepEveryDigitOverTheirWholeRange(type: String) async throws {

@@ -17,7 +17,8 @@ with DAG(
 ) as dag:
     before = None
     for stage in ("bronze", "silver", "gold"):
-        start, wait = run_and_wait(stage, "retail", {"stage": stage})
+        # Lines that silver set aside do not hold gold up, as they do not in Tallyman's own run.
+        task = run_and_wait(stage, "retail", {"stage": stage}, accepts_partial=stage == "silver")
         if before is not None:
-            before >> start
-        before = wait
+            before >> task
+        before = task

@@ -25,6 +25,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 CONNECTION = "tallyman"
 FINAL = {"succeeded", "partial", "failed", "cancelled", "interrupted", "skipped"}
 GOOD = {"succeeded"}
+# What a stage may leave and the next still goes on: records that were set aside, as in the daemon's own run.
+GOOD_ENOUGH = {"succeeded", "partial"}
 # A cleared task whose run went wrong may start another one; that many for one data interval.
 ATTEMPTS_MAX = 20
 
@@ -59,34 +61,50 @@ def run_of(run_id: str) -> dict[str, Any]:
     return document["run"]
 
 
-def judge(run: dict[str, Any]) -> str:
+def judge(run: dict[str, Any], good: set[str] = GOOD) -> str:
     """The id of a run that went well; raises with what the daemon says about any other."""
-    if run["state"] in GOOD:
+    if run["state"] in good:
         return run["runId"]
     error = run.get("error") or {}
     what = "it left dead letters" if run["state"] == "partial" else error.get("summary")
     raise AirflowException(f"run {run['runId']} of {run['job']} is {run['state']}: {what}")
 
 
-class TallymanStartOperator(BaseOperator):
-    """Starts a run once for each data interval; its id goes to XCom.
+class TallymanRunOperator(BaseOperator):
+    """Starts a run once for each data interval and waits for it without holding a worker; gives its id.
 
     The idempotency key is made of DAG, task and data interval: a task that is cleared finds the run it started and
-    starts none, unless that run did not succeed; then the key counts up.
+    starts none, unless that run did not succeed; then the key counts up. So a retry of a failed task starts a new run,
+    and one that only lost its worker goes on waiting for the run there is.
     """
 
     template_fields = ("options", "interval")
 
-    def __init__(self, *, job: str, options: dict[str, Any] | None = None, **more: Any) -> None:
+    def __init__(
+        self,
+        *,
+        job: str,
+        options: dict[str, Any] | None = None,
+        poll_seconds: float = 10.0,
+        accepts_partial: bool = False,
+        **more: Any,
+    ) -> None:
         super().__init__(**more)
         self.job = job
         self.options = options or {}
+        self.poll_seconds = poll_seconds
+        self.accepts_partial = accepts_partial
         self.interval = "{{ (data_interval_start or logical_date or dag_run.run_after).isoformat() }}"
 
     def key(self, attempt: int) -> str:
         return f"{self.dag_id}:{self.task_id}:{self.interval}:{attempt}"
 
-    def execute(self, context: Any) -> str:
+    @property
+    def good(self) -> set[str]:
+        return GOOD_ENOUGH if self.accepts_partial else GOOD
+
+    def start(self) -> dict[str, Any]:
+        """The run of this interval: one that is going or went well, else a new one."""
         for attempt in range(1, ATTEMPTS_MAX + 1):
             status, document = ask(
                 "POST",
@@ -99,11 +117,20 @@ class TallymanStartOperator(BaseOperator):
             if status not in (200, 202) or "runId" not in document:
                 what = document.get("detail") or document.get("title")
                 raise AirflowException(f"the daemon answered {status}: {what}")
-            state = run_of(document["runId"])["state"]
-            if state not in FINAL or state in GOOD:
-                return document["runId"]
-            self.log.info("run %s of this interval is %s; starting another", document["runId"], state)
+            run = run_of(document["runId"])
+            if run["state"] not in FINAL or run["state"] in self.good:
+                return run
+            self.log.info("run %s of this interval is %s; starting another", run["runId"], run["state"])
         raise AirflowException(f"{ATTEMPTS_MAX} runs of this interval did not succeed")
+
+    def execute(self, context: Any) -> str:
+        run = self.start()
+        if run["state"] in FINAL:
+            return judge(run, self.good)
+        self.defer(trigger=TallymanRunTrigger(run["runId"], self.poll_seconds), method_name="ended")
+
+    def ended(self, context: Any, event: dict[str, Any]) -> str:
+        return judge(event, self.good)
 
 
 class TallymanRunTrigger(BaseTrigger):
@@ -139,33 +166,18 @@ class TallymanRunTrigger(BaseTrigger):
             await asyncio.sleep(self.poll_seconds)
 
 
-class TallymanRunSensor(BaseOperator):
-    """Waits for a run without holding a worker; fails unless it succeeded."""
-
-    template_fields = ("run_id",)
-
-    def __init__(self, *, run_id: str, poll_seconds: float = 10.0, **more: Any) -> None:
-        super().__init__(**more)
-        self.run_id = run_id
-        self.poll_seconds = poll_seconds
-
-    def execute(self, context: Any) -> str:
-        run = run_of(self.run_id)
-        if run["state"] in FINAL:
-            return judge(run)
-        self.defer(trigger=TallymanRunTrigger(self.run_id, self.poll_seconds), method_name="ended")
-
-    def ended(self, context: Any, event: dict[str, Any]) -> str:
-        return judge(event)
-
-
-def run_and_wait(name: str, job: str, options: dict[str, Any] | None = None, poll_seconds: float = 10.0):
-    """Two tasks, `<name>_start` and `<name>_wait`, in their order; returns both."""
-    start = TallymanStartOperator(task_id=f"{name}_start", job=job, options=options)
-    wait = TallymanRunSensor(
-        task_id=f"{name}_wait",
-        run_id="{{ ti.xcom_pull(task_ids='" + f"{name}_start" + "') }}",
+def run_and_wait(
+    name: str,
+    job: str,
+    options: dict[str, Any] | None = None,
+    poll_seconds: float = 10.0,
+    accepts_partial: bool = False,
+):
+    """The task `name`, which starts a run and waits for it."""
+    return TallymanRunOperator(
+        task_id=name,
+        job=job,
+        options=options,
         poll_seconds=poll_seconds,
+        accepts_partial=accepts_partial,
     )
-    start >> wait
-    return start, wait

@@ -94,7 +94,7 @@ struct BronzeFolder: Sendable {
     func files() throws -> [(entity: BronzeEntity, path: String, day: String)] {
         var found: [(entity: BronzeEntity, path: String, day: String)] = []
         for entity in BronzeEntity.allCases {
-            for relative in names(below: entity) where BronzeCompression(path: relative) != nil {
+            for relative in try names(below: entity) where BronzeCompression(path: relative) != nil {
                 guard let stamp = BronzeStamp(fileName: relative.split(separator: "/").last.map(String.init) ?? "")
                 else {
                     continue
@@ -106,10 +106,10 @@ struct BronzeFolder: Sendable {
     }
 
     /// Removes what was begun and never finished; how many.
-    func removePartials() -> Int {
+    func removePartials() throws -> Int {
         var removed = 0
         for entity in BronzeEntity.allCases {
-            for relative in names(below: entity) where relative.hasSuffix(Self.partialSuffix) {
+            for relative in try names(below: entity) where relative.hasSuffix(Self.partialSuffix) {
                 if unsafe unlink(absolute("\(entity.rawValue)/\(relative)")) == 0 { removed += 1 }
             }
         }
@@ -122,36 +122,46 @@ struct BronzeFolder: Sendable {
         return "\(name) \(path)"
     }
 
-    private func names(below entity: BronzeEntity) -> [String] {
-        (try? FileManager.default.subpathsOfDirectory(atPath: absolute(entity.rawValue))) ?? []
-    }
-
-    func makeFolder(for relative: String) throws {
-        let parent = URL(filePath: absolute(relative)).deletingLastPathComponent().path
+    /// None when there is no such folder yet; one that cannot be read is a failure, not an empty one.
+    private func names(below entity: BronzeEntity) throws -> [String] {
         do {
-            try FileManager.default.createDirectory(
-                atPath: parent,
-                withIntermediateDirectories: true,
-                attributes: [.posixPermissions: 0o750]
-            )
+            return try Self.names(below: absolute(entity.rawValue))
+        } catch let error as CocoaError where error.code == .fileReadNoSuchFile {
+            return []
         } catch {
             throw TallyError(
                 .permissionDenied,
                 during: "retail.bronze",
-                "a folder below BRONZE_DIR cannot be made",
-                remedy: "Let BRONZE_DIR name a folder that the daemon may write.",
+                "the folder \(entity.rawValue) below BRONZE_DIR cannot be read",
+                remedy: "Let BRONZE_DIR name a folder that the daemon may read and write.",
                 cause: error
             )
         }
     }
 
+    /// Paths of all files; `subpathsOfDirectory` passes over what it cannot read.
+    private static func names(below folder: String) throws -> [String] {
+        var names: [String] = []
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
+            var isFolder: ObjCBool = false
+            let place = "\(folder)/\(name)"
+            let exists = unsafe FileManager.default.fileExists(atPath: place, isDirectory: &isFolder)
+            if exists, isFolder.boolValue {
+                names += try Self.names(below: place).map { "\(name)/\($0)" }
+            } else {
+                names.append(name)
+            }
+        }
+        return names
+    }
+
+    func makeFolder(for relative: String) throws {
+        try DurableFolder.make(URL(filePath: absolute(relative)).deletingLastPathComponent().path)
+    }
+
     /// Makes a rename durable.
     func syncFolder(of relative: String) throws {
-        let parent = URL(filePath: absolute(relative)).deletingLastPathComponent().path
-        let descriptor = unsafe open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Self.failure(errno, "open") }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw Self.failure(errno, "fsync") }
+        try DurableFolder.sync(URL(filePath: absolute(relative)).deletingLastPathComponent().path)
     }
 
     static func writeAll(_ descriptor: Int32, _ bytes: [UInt8]) throws {

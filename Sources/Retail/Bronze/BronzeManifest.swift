@@ -39,29 +39,57 @@ enum BronzeManifest {
         Set(try await connection.query("SELECT path FROM meta.bronze_files").rows.map { try $0[0].string() })
     }
 
-    /// Files that are not in silver, or, when a day is given, all that are kept from that day on; in their order.
-    static func toLoad(fromDay day: String?, on connection: PGConnection) async throws -> [BronzeFileEntry] {
-        let rows = try await connection.query(
+    /// When a file was begun, as its name tells: `yyyymmdd_hhmmss`.
+    private static let stamp = "left(regexp_replace(path, '^.*/', ''), 15)"
+
+    /// Files that are not in silver, and those of `again` in any case; or, when a day is given, all that are kept from
+    /// that day on. In the order of their stamps, so that what was read last comes last.
+    static func toLoad(
+        fromDay day: String?,
+        again: [String] = [],
+        on connection: PGConnection
+    ) async throws -> [BronzeFileEntry] {
+        try await connection.query(
             """
             SELECT id, entity, path, records, sha256 FROM meta.bronze_files
             WHERE removed_at IS NULL
-                AND CASE WHEN $1::text IS NULL THEN loaded_at IS NULL ELSE day >= $1::text::date END
-            ORDER BY id
+                AND CASE WHEN $1::text IS NULL THEN loaded_at IS NULL OR path = ANY ($2::text[])
+                    ELSE day >= $1::text::date END
+            ORDER BY \(stamp), id
             """,
-            [day.map { .text($0) } ?? .null]
+            [day.map { .text($0) } ?? .null, .textArray(again)]
+        ).rows.map(entry)
+    }
+
+    /// Files of the same entity that are in silver and were begun later; and whether some of them are gone by now.
+    static func newer(
+        than file: BronzeFileEntry,
+        on connection: PGConnection
+    ) async throws -> (kept: [BronzeFileEntry], someAreGone: Bool) {
+        let rows = try await connection.query(
+            """
+            SELECT id, entity, path, records, sha256, removed_at IS NOT NULL FROM meta.bronze_files
+            WHERE loaded_at IS NOT NULL AND entity = $1 AND id <> $3
+                AND \(stamp) > left(regexp_replace($2::text, '^.*/', ''), 15)
+            ORDER BY \(stamp), id
+            """,
+            [.text(file.entity.rawValue), .text(file.path), .int(file.id)]
         ).rows
-        return try rows.map { row in
-            guard let entity = BronzeEntity(rawValue: try row[1].string()) else {
-                throw TallyError(.schemaMismatch, during: "retail.silver", "the manifest names an unknown entity")
-            }
-            return BronzeFileEntry(
-                id: try row[0].int64(),
-                entity: entity,
-                path: try row[2].string(),
-                records: try row[3].int(),
-                sha256: row[4].bytes ?? []
-            )
+        let gone = try rows.filter { try $0[5].bool() }.count
+        return (try rows.filter { try !$0[5].bool() }.map(entry), gone > 0)
+    }
+
+    private static func entry(_ row: PGRow) throws -> BronzeFileEntry {
+        guard let entity = BronzeEntity(rawValue: try row[1].string()) else {
+            throw TallyError(.schemaMismatch, during: "retail.silver", "the manifest names an unknown entity")
         }
+        return BronzeFileEntry(
+            id: try row[0].int64(),
+            entity: entity,
+            path: try row[2].string(),
+            records: try row[3].int(),
+            sha256: row[4].bytes ?? []
+        )
     }
 
     /// Notes that a file is in silver, inside the transaction that put it there (INV-1).
@@ -79,10 +107,12 @@ enum BronzeManifest {
         }
     }
 
-    /// Paths of files that are marked as removed.
+    /// Paths of files that were marked as removed within the last thirty days: one that a run marked and did not live
+    /// to remove is found by the next, and the work does not grow with the years.
     static func removed(on connection: PGConnection) async throws -> [String] {
-        try await connection.query("SELECT path FROM meta.bronze_files WHERE removed_at IS NOT NULL").rows
-            .map { try $0[0].string() }
+        try await connection.query(
+            "SELECT path FROM meta.bronze_files WHERE removed_at > clock_timestamp() - interval '30 days'"
+        ).rows.map { try $0[0].string() }
     }
 
     /// Marks loaded files older than so many days as removed; the caller then unlinks them.

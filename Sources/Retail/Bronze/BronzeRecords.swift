@@ -1,4 +1,5 @@
 package import Foundation
+import Runtime
 
 /// Writes what the source gave as lines of bronze, every number's digits kept.
 package struct BronzeRecords: Sendable {
@@ -58,6 +59,9 @@ package struct BronzeRecords: Sendable {
         for name in ["id", "datetime", "total_amount", "customer_id"] {
             if let value = sale[name] { Self.member(name, bytes, value, to: &header) }
         }
+        for name in sale.names(besides: Self.headerNames) {
+            if let value = sale[name] { Self.member(name, bytes, value, to: &header) }
+        }
         var lines: [[UInt8]] = []
         if let items = sale["items"], items.kind == .array {
             lines = sorted(bytes, items).enumerated().map { index, body in
@@ -77,7 +81,19 @@ package struct BronzeRecords: Sendable {
         return (header + stamp, lines)
     }
 
-    /// The lines' members as text, in an order that depends on nothing but them.
+    /// What a header says otherwise or we add; a member of that name would say it twice.
+    private static let headerNames: Set = [
+        "id", "datetime", "total_amount", "customer_id", "items", "_line_count", "_raw", "_ingestion_ts", "_batch_id",
+    ]
+    private static let lineNames: Set = [
+        "product_sku", "quantity", "amount", "sale_id", "line_no", "_raw", "_ingestion_ts", "_batch_id",
+    ]
+
+    /// The lines' members as text, in an order that depends on nothing but them; members that silver does not know
+    /// stand behind those it does.
+    ///
+    /// An element that is no object, or has none of the members of a line, is kept under `_raw`: silver sets it aside
+    /// (INV-5).
     private func sorted(_ bytes: borrowing Span<UInt8>, _ items: JSONToken) -> [[UInt8]] {
         var tokens: [JSONToken] = []
         var index = items.start
@@ -85,12 +101,14 @@ package struct BronzeRecords: Sendable {
         var bodies: [[UInt8]] = []
         for token in tokens {
             let line = RecordMembers(bytes, token)
-            var body: [UInt8] = []
-            for name in ["product_sku", "quantity", "amount"] {
-                guard let value = line[name] else { continue }
-                body.append(UInt8(ascii: ","))
-                body += Array("\"\(name)\":".utf8)
-                JSONText.appendCompact(bytes, value, to: &body)
+            let known = ["product_sku", "quantity", "amount"].filter { line[$0] != nil }
+            var body: [UInt8] = [UInt8(ascii: ",")]
+            if known.isEmpty {
+                Self.member("_raw", bytes, token, to: &body)
+            } else {
+                for name in known + line.names(besides: Self.lineNames) {
+                    if let value = line[name] { Self.member(name, bytes, value, to: &body) }
+                }
             }
             bodies.append(body)
         }
@@ -104,7 +122,8 @@ package struct BronzeRecords: Sendable {
         to out: inout [UInt8]
     ) {
         if out.count > 1 { out.append(UInt8(ascii: ",")) }
-        out += Array("\"\(name)\":".utf8)
+        out += Array(JSONValue.string(name).text.utf8)
+        out.append(UInt8(ascii: ":"))
         JSONText.appendCompact(bytes, value, to: &out)
     }
 }

@@ -43,7 +43,7 @@ struct BronzeStage: Sendable {
     func run() async throws -> BronzeReport {
         var report = BronzeReport()
         context.progress.stage("bronze")
-        _ = folder.removePartials()
+        _ = try folder.removePartials()
         report.adopted = try await adopt()
         // Sales come first: by then their customers and products are at the source.
         try await sales(&report)
@@ -68,16 +68,17 @@ struct BronzeStage: Sendable {
     }
 
     /// Where reading begins: `lookback` ids before the one after the last, for edits of old sales.
-    func start(after last: Int64?) -> Int64 {
+    func start(after last: Int64?) throws -> Int64 {
         guard let last, context.options.full != true else { return settings.startSalesID }
-        return max(settings.startSalesID, last + 1 - settings.lookback)
+        return try SalesIDs.start(after: last, lookback: settings.lookback, first: settings.startSalesID)
     }
 
     // MARK: Sales
 
     private func sales(_ report: inout BronzeReport) async throws {
         var (watermark, last) = try await position()
-        var next = start(after: last)
+        var next = try start(after: last)
+        var ids = SalesIDs(gapMax: settings.idGapMax, last: last)
         var isAtEnd = false
         while !isAtEnd {
             let stamp = BronzeStamp(now())
@@ -88,7 +89,7 @@ struct BronzeStage: Sendable {
                 let page = try await source.sales(from: next, limit: settings.salesLimit, context)
                 report.pages += 1
                 // A short page may be an accident: only an empty one is the end.
-                guard let highest = page.saleIDs.max() else {
+                guard let following = try ids.take(page.saleIDs) else {
                     isAtEnd = true
                     continue
                 }
@@ -98,8 +99,8 @@ struct BronzeStage: Sendable {
                 } else {
                     report.newSales += page.saleIDs.count
                 }
-                last = max(last ?? highest, highest)
-                next = highest + 1
+                last = ids.last
+                next = following
                 context.progress.add(read: page.items.count)
                 try await context.failpoint.reach("bronze.pageWritten")
             }

@@ -8,10 +8,14 @@ struct DBTProcess: Sendable {
     let settings: GoldSettings
     let profile: DBTProfile
     let workspace: DBTWorkspace
+    private let fence: Int64?
 
     /// Unpacks the project into a folder of its own, which the caller removes.
-    init(_ settings: GoldSettings) throws {
+    ///
+    /// With a fence, each model first looks whether it still stands, so that a dbt left behind cannot write any more.
+    init(_ settings: GoldSettings, fence: Int64? = nil) throws {
         self.settings = settings
+        self.fence = fence
         profile = try DBTProfile(settings.database)
         workspace = try DBTWorkspace(
             below: FileManager.default.temporaryDirectory.path,
@@ -81,6 +85,7 @@ struct DBTProcess: Sendable {
         ]
         arguments += command
         arguments += ["--project-dir", workspace.project, "--profiles-dir", workspace.profilesFolder]
+        if let fence { arguments += ["--vars", "{\"tallyman_fence\": \(fence)}"] }
         // `deps` knows no target.
         if command.first != "deps" { arguments += ["--target-path", workspace.target] }
         return arguments

@@ -5,6 +5,8 @@ package enum DBTProject {
         ("dbt_project.yml", PackageResources.dbt_project_yml),
         ("macros/changed_rows.sql", PackageResources.changed_rows_sql),
         ("macros/generate_schema_name.sql", PackageResources.generate_schema_name_sql),
+        ("macros/hold_fence.sql", PackageResources.hold_fence_sql),
+        ("macros/keep_unique.sql", PackageResources.keep_unique_sql),
         ("macros/test_accepted_range.sql", PackageResources.test_accepted_range_sql),
         ("macros/test_unique_together.sql", PackageResources.test_unique_together_sql),
         ("models/core/core.yml", PackageResources.core_yml),

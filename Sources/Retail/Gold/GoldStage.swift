@@ -41,19 +41,21 @@ struct GoldStage: Sendable {
 
     func run() async throws -> GoldReport {
         context.progress.stage("gold")
-        try await endSessions()
-        let process = try DBTProcess(settings)
+        let process = try DBTProcess(settings, fence: context.fence)
         defer { process.workspace.remove() }
         var report = GoldReport()
         do {
             for step in Self.steps {
                 try await context.failpoint.reach("gold.beforeStep")
+                // Our own dbt of the step before has ended: whoever is connected now was left by a killed daemon.
+                try await endSessions()
                 report.nodes += try await run(step.name, step.command, process)
                 report.steps.append(step.name)
             }
         } catch {
-            // A killed client's statements may go on in the server: they end here, or in the next gold stage.
-            try? await endSessions()
+            // A killed client's statements may go on in the server, also when this task was cancelled: the pool would
+            // refuse a cancelled task.
+            await Uncancelled.run { await self.endSessionsForGood() }
             throw error
         }
         return report
@@ -129,6 +131,20 @@ struct GoldStage: Sendable {
             "\(bad.count) nodes failed in \(step): \(listed.joined(separator: "; "))",
             remedy: tests.isEmpty ? nil : "Look at the rows that failed; they are kept until the test's next run."
         )
+    }
+
+    /// The last that a failed or cancelled stage does; what it cannot end, the next gold stage does.
+    private func endSessionsForGood() async {
+        do {
+            try await withDeadline(.seconds(15), during: "retail.gold") { try await endSessions() }
+        } catch {
+            let ours = TallyError.wrapping(error, during: "retail.gold")
+            context.logger.event(
+                .warning,
+                "sessions of dbt could not be ended; the next gold stage ends them",
+                [.runID: "\(context.runID)", .error: "\(ours)"]
+            )
+        }
     }
 
     /// Ends sessions of a dbt whose stage is over: they carry no fence and could write after a newer one.

@@ -12,6 +12,7 @@ package struct RecordRejection: Error, Equatable {
 package struct RecordEncoder {
     let plan: SilverPlan
     private var found: [JSONToken?]
+    private var isRaw = false
     /// Whether each record's key was above the one before; never for keys of text.
     package private(set) var keysRise = true
     private var lastKey: (Int64, Int64)?
@@ -30,6 +31,8 @@ package struct RecordEncoder {
         } catch {
             throw RecordRejection(reason: "the line is no JSON object: \(error.reason.rawValue)", columns: [])
         }
+        // Bronze keeps under this name what it could make no record of (INV-5).
+        guard !isRaw else { throw RecordRejection(reason: "the source gave something else", columns: ["_raw"]) }
         let start = out.count
         do throws(RecordRejection) {
             appendBig(UInt16(plan.columns.count + 1), to: &out)
@@ -57,8 +60,13 @@ package struct RecordEncoder {
         pairs.reserveCapacity(columns.count + 2)
         try JSONScan.members(line, &index) { (key, value) throws(JSONFlaw) in pairs.append((key, value)) }
         try JSONScan.end(line, &index)
+        isRaw = false
         for (key, value) in pairs {
-            if let place = Self.column(line, key, columns) { tokens[place] = value }
+            if let place = Self.column(line, key, columns) {
+                tokens[place] = value
+            } else if !isRaw {
+                isRaw = Self.isRaw(line, key)
+            }
         }
         found = tokens
     }
@@ -74,6 +82,13 @@ package struct RecordEncoder {
             return place
         }
         return nil
+    }
+
+    /// Bronze writes the name without an escape.
+    private static func isRaw(_ line: borrowing Span<UInt8>, _ key: JSONToken) -> Bool {
+        guard key.end - key.start == 6, line[key.start + 1] == UInt8(ascii: "_") else { return false }
+        return line[key.start + 2] == UInt8(ascii: "r") && line[key.start + 3] == UInt8(ascii: "a")
+            && line[key.start + 4] == UInt8(ascii: "w")
     }
 
     private func field(_ line: borrowing Span<UInt8>, _ index: Int, to out: inout [UInt8]) throws(RecordRejection) {

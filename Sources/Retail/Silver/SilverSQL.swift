@@ -32,15 +32,55 @@ struct SilverSQL: Sendable {
         """
     }
 
+    /// What tells which records are readings of one thing: of a sale's lines, all of one answer belong together.
+    private func sameReading(_ left: String, _ right: String) -> String {
+        plan.entity == .salesProduct ? "\(left).sale_id = \(right).sale_id" : sameKey(left, right)
+    }
+
+    /// Leaves of the records behind line `own`, which are of newer files, those that speak of the same things.
+    func removeUnrelated(own: Int) -> String {
+        """
+        DELETE FROM pg_temp.\(Self.stage) AS s WHERE s._line > \(own) AND NOT EXISTS (
+            SELECT FROM pg_temp.\(Self.stage) AS mine WHERE mine._line <= \(own) AND \(sameReading("mine", "s")))
+        """
+    }
+
+    /// Leaves each thing's newest reading. A line of a sale that a newer answer has no more goes with its reading.
+    var removeOutdated: String {
+        """
+        DELETE FROM pg_temp.\(Self.stage) AS s USING pg_temp.\(Self.stage) AS later
+        WHERE \(sameReading("s", "later")) AND s._ingestion_ts < later._ingestion_ts
+        """
+    }
+
     /// Rows that say something else than the table does, unless the table's row is newer (INV-9).
-    var update: String {
+    ///
+    /// Rows that did not change keep the stamp of their first reading. `restamping` gives them their newest one, which
+    /// keeps an older reading out from then on.
+    func update(restamping: Bool) -> String {
         let sets = (plan.values + bookkeeping)
             .map { "\(PGIdentifier.quote($0.name)) = s.\(PGIdentifier.quote($0.name))" }
+        let differs = "(\(list(plan.values, "t"))) IS DISTINCT FROM (\(list(plan.values, "s")))"
         return """
             UPDATE \(plan.table) AS t SET \(sets.joined(separator: ", "))
             FROM pg_temp.\(Self.stage) AS s
             WHERE \(sameKey("t", "s")) AND (t._ingestion_ts IS NULL OR s._ingestion_ts >= t._ingestion_ts)
-                AND (\(list(plan.values, "t"))) IS DISTINCT FROM (\(list(plan.values, "s")))
+                AND (\(differs)\(restamping ? " OR s._ingestion_ts > t._ingestion_ts" : ""))
+            """
+    }
+
+    /// Rows whose key is not there, of a file whose successors are gone: what silver holds may be of any of them.
+    var insertUnknown: String {
+        let known = plan.entity == .salesProduct ? "t.sale_id = s.sale_id" : sameKey("t", "s")
+        let gone =
+            plan.entity == .salesProduct
+            ? " AND NOT EXISTS (SELECT FROM silver.sales_customer AS h WHERE h.id = s.sale_id "
+                + "AND h._line_count < s.line_no)" : ""
+        return """
+            INSERT INTO \(plan.table) (\(list(plan.columns)))
+            SELECT \(list(plan.columns, "s")) FROM pg_temp.\(Self.stage) AS s
+            WHERE NOT EXISTS (SELECT FROM \(plan.table) AS t WHERE \(known))\(gone)
+            ORDER BY \(list(plan.key, "s"))
             """
     }
 

@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import Logging
 import Postgres
 import Runtime
 import Telemetry
@@ -38,14 +39,26 @@ struct SilverStage: Sendable {
     /// - Parameter fromDay: `YYYY-MM-DD`; files from that day on are loaded again, whether or not they were.
     func run(fromDay: String?) async throws -> SilverReport {
         context.progress.stage("silver")
-        let files = try await warehouse.withConnection { try await BronzeManifest.toLoad(fromDay: fromDay, on: $0) }
-        let open = try await context.deadLetters.openFingerprints(in: nil).keys
+        let open = try await context.deadLetters.openFingerprints(in: nil)
+        // Letters that an operator wants tried again have lost their fingerprint: their files are read again.
+        let again = Set(open.filter { $0.value.isEmpty }.keys.compactMap(Self.path))
+        let files = try await warehouse.withConnection { connection in
+            try await BronzeManifest.toLoad(fromDay: fromDay, again: again.sorted(), on: connection)
+        }
+        noteGone(again.subtracting(files.map(\.path)), fromDay)
         var report = SilverReport()
-        context.progress.total = (context.progress.total ?? 0) + files.map(\.records).reduce(0, +)
+        // What bronze read is behind us; without a total of its own it counts as it stands.
+        context.progress.total = context.progress.snapshot.read + files.map(\.records).reduce(0, +)
         for file in files {
             try Task.checkCancellation()
-            let letters = Set(open.filter { $0.hasPrefix("\(file.path):") })
-            let load = FileLoad(file: file, folder: folder, context: context, openLetters: letters)
+            let letters = Set(open.keys.filter { $0.hasPrefix("\(file.path):") })
+            let load = FileLoad(
+                file: file,
+                folder: folder,
+                context: context,
+                openLetters: letters,
+                mayBeLate: fromDay == nil
+            )
             let loaded = try await context.retrying("retail.silver") {
                 try await warehouse.withConnection { try await load.run($0) }
             }
@@ -54,6 +67,20 @@ struct SilverStage: Sendable {
             RetailMetric.rows(.silver, file.entity, loaded.inserted + loaded.updated)
         }
         return report
+    }
+
+    /// The file that a letter's key names: `<path>:<line>`.
+    private static func path(_ key: String) -> String? {
+        key.lastIndex(of: ":").map { String(key[..<$0]) }
+    }
+
+    private func noteGone(_ paths: Set<String>, _ fromDay: String?) {
+        guard fromDay == nil, !paths.isEmpty else { return }
+        context.logger.event(
+            .warning,
+            "dead letters are to be tried again whose bronze files are gone; discard them",
+            [.count: "\(paths.count)", .runID: "\(context.runID)"]
+        )
     }
 }
 

@@ -126,4 +126,7 @@ struct RecordMembers {
     }
 
     subscript(name: String) -> JSONToken? { byName[name] }
+
+    /// Names of members, sorted, but for some.
+    func names(besides known: Set<String>) -> [String] { byName.keys.filter { !known.contains($0) }.sorted() }
 }

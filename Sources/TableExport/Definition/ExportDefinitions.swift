@@ -11,7 +11,7 @@ package enum ExportDefinitions {
     /// a key that stands in two places.
     package static func read(folder: String, transforms: Set<String>) throws -> [ExportDefinition] {
         var all: [ExportDefinition] = []
-        for path in files(folder) {
+        for path in try files(folder) {
             guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
                 throw TallyError(.settingsInvalid, during: "export.definitions", "\(path) cannot be read as UTF-8 text")
             }
@@ -34,12 +34,29 @@ package enum ExportDefinitions {
         return try unique(try walk.list(list, "\"exports\"").map(reader.definition))
     }
 
-    private static func files(_ folder: String) -> [String] {
-        let inside = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        let deeper = (try? FileManager.default.contentsOfDirectory(atPath: folder + "/exports")) ?? []
+    private static func files(_ folder: String) throws -> [String] {
+        let inside = try names(folder)
+        let deeper = try names(folder + "/exports")
         func isYAML(_ name: String) -> Bool { name.hasSuffix(".yaml") || name.hasSuffix(".yml") }
         return inside.filter { $0.hasPrefix("exports") && isYAML($0) }.sorted().map { "\(folder)/\($0)" }
             + deeper.filter(isYAML).sorted().map { "\(folder)/exports/\($0)" }
+    }
+
+    /// None when there is no such folder; one that cannot be read is a failure, not an empty one.
+    private static func names(_ folder: String) throws -> [String] {
+        do {
+            return try FileManager.default.contentsOfDirectory(atPath: folder)
+        } catch let error as CocoaError where error.code == .fileReadNoSuchFile {
+            return []
+        } catch {
+            throw TallyError(
+                .settingsInvalid,
+                during: "export.definitions",
+                "the folder \(folder) cannot be read",
+                remedy: "Let CONFIG_DIR name a folder that the daemon may read.",
+                cause: error
+            )
+        }
     }
 
     private static func unique(_ definitions: [ExportDefinition]) throws -> [ExportDefinition] {

@@ -52,7 +52,8 @@ extension ExportPlanner {
             lookback: lookback,
             signature: mapping.signature,
             additions: mapping.additions,
-            notices: mapping.notices + (from.isView ? ["the source is a view: its cursor's index was not checked"] : [])
+            notices: mapping.notices + notices
+                + (from.isView ? ["the source is a view: its cursor's index was not checked"] : [])
         )
     }
 

@@ -81,7 +81,13 @@ extension ExportPlanner {
                         + "TYPE \(type.name);"
                 )
             }
-            if let passing = column.passing { checkScale(column, from.column(passing), into.column(column.target)) }
+            if type.oid == 114, target.oid == 3802, column.passing != nil {
+                notices.append(
+                    "column \"\(column.target)\" is json in the source and jsonb on the target, which keeps neither "
+                        + "blanks nor the order of members nor all of one name; `casts` says that this is meant"
+                )
+            }
+            if let passing = column.passing { checkDigits(column, from.column(passing), into.column(column.target)) }
             let isBuiltIn = into.column(column.target).map { $0.type.oid < 16_384 } ?? false
             columns.append(
                 ExportColumn(
@@ -96,18 +102,20 @@ extension ExportPlanner {
         return (columns, isBinary)
     }
 
-    /// A numeric with fewer digits behind the point would be rounded in silence.
-    private mutating func checkScale(_ column: WantedColumn, _ from: PGColumn?, _ into: PGColumn?) {
-        func scale(_ column: PGColumn?) -> Int32? {
-            guard let column, column.type.baseOID ?? column.type.oid == 1700 else { return nil }
-            return column.typmod < 4 ? 16_383 : (column.typmod - 4) & 0xFFFF
-        }
-        guard let before = scale(from), let after = scale(into), after < before else { return }
+    /// A number or a time with fewer digits behind the point would be rounded in silence.
+    private mutating func checkDigits(_ column: WantedColumn, _ from: PGColumn?, _ into: PGColumn?) {
+        guard let from, let into, let before = FractionDigits(from), let after = FractionDigits(into),
+            before.kind == after.kind, after.count < before.count || (after.isPartial && !before.isPartial)
+        else { return }
+        let name = FractionDigits.typeWithoutModifier(into.type)
+        let target =
+            "\(PGIdentifier.quote(definition.destination.schema))"
+            + ".\(PGIdentifier.quote(definition.destination.table.text))"
         note(
             column.place,
-            "\"\(column.target)\" would be rounded: the source keeps more digits behind the point than the target",
-            mend: "ALTER TABLE \(definition.destination.schema).\(definition.destination.table.text) "
-                + "ALTER COLUMN \(PGIdentifier.quote(column.target)) TYPE numeric;"
+            "\"\(column.target)\" would be rounded: the source keeps more digits behind the point than the target; "
+                + "cast it to the target's type if that is meant",
+            mend: "ALTER TABLE \(target) ALTER COLUMN \(PGIdentifier.quote(column.target)) TYPE \(name);"
         )
     }
 

@@ -9,6 +9,8 @@ struct ExportPlanner {
     /// Source columns and types of the last run; nil before the first and when drift is accepted.
     let remembered: [String: String]?
     private(set) var problems: [ExportProblem] = []
+    /// What a run says about types although they fit.
+    var notices: [String] = []
 
     init(definition: ExportDefinition, lookback: Lookback? = nil, remembered: [String: String]? = nil) {
         self.definition = definition

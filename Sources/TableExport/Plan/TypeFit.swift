@@ -16,6 +16,8 @@ extension TypeFit {
             return hasPortableBinary(source) ? .binary : .text
         }
         if textual.contains(source.oid), textual.contains(target.oid) { return .binary }
+        // `character` alone is `character(1)` in a cast and cuts; `bpchar` is the same type without a length.
+        if target.oid == 1042 { return .cast("bpchar") }
         if textual.contains(target.oid), target.isBuiltIn { return .cast(target.name) }
         if lossless[source.oid]?.contains(target.oid) == true { return .cast(target.name) }
         if !target.isBuiltIn || !source.isBuiltIn {

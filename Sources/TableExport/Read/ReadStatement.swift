@@ -53,6 +53,18 @@ struct ReadStatement: Sendable {
         return columns.map { "\($0.0) = \($0.1)" }.joined(separator: " AND ")
     }
 
+    /// Whether one position lies at or past another, compared as a row of the columns' own types.
+    func isNotBehind(_ one: Position, _ other: Position) -> String {
+        func row(_ position: Position) -> String {
+            let cursor = literal(position.cursor, plan.cursorType.sql)
+            guard let id = plan.id, let value = position.id, one.id != nil, other.id != nil else {
+                return "ROW(\(cursor))"
+            }
+            return "ROW(\(cursor), \(literal(value, id.typeSQL)))"
+        }
+        return "\(row(one)) >= \(row(other))"
+    }
+
     /// Rows of these keys, as `BadRow.key` writes them.
     func keys(_ keys: [String]) -> String {
         let columns = plan.keyColumns.compactMap { name in plan.columns.first { $0.target == name } }

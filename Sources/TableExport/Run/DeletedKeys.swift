@@ -10,6 +10,7 @@ struct DeletedKeys {
     let from: PGConnection
     let into: PGConnection
     let state: ExportState
+    let book: TallyBook
 
     struct Result: Sendable, Equatable {
         var deleted = 0
@@ -18,13 +19,13 @@ struct DeletedKeys {
 
     private static let table = "pg_temp.tallyman_export_keys"
 
-    /// Removes or marks them when the definition says so and the compare is due; nil when it was not made.
+    /// Removes or marks them when the definition says so and the compare is due; false when it was not made.
     ///
     /// Throws `.changeImplausible` when there are more than the definition's share of the target (INV-6).
-    func run() async throws -> Result? {
+    func run() async throws -> Bool {
         let policy = plan.definition.deletes
         let isAsked = context.options.verify == true || context.options.full == true
-        guard policy != .ignore, state.isDeleteCompareDue || isAsked else { return nil }
+        guard policy != .ignore, state.isDeleteCompareDue || isAsked else { return false }
         context.progress.stage("deleted keys")
         let keys = plan.keyColumns
         let list = plan.keySQL
@@ -34,12 +35,14 @@ struct DeletedKeys {
         )
         let expressions = keys.compactMap { key in plan.columns.first { $0.target == key }?.sql }
         let sourceKeys = try await copyKeys(expressions)
+        book.noteWriting()
         let result = try await context.write(on: into, durable: false) { connection in
             try await remove(policy, sourceKeys: sourceKeys, on: connection)
         }
+        book.add(removed: result)
         try await into.execute("DROP TABLE IF EXISTS \(Self.table)")
         try await context.failpoint.reach("export.removed")
-        return result
+        return true
     }
 
     private func copyKeys(_ expressions: [String]) async throws -> Int {

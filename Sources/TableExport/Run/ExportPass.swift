@@ -17,6 +17,7 @@ struct ExportPass {
     let key: WatermarkKey
     let transform: ExportTransform?
     let mayBeDirect: Bool
+    let book: TallyBook
     /// What was said before the target was altered.
     let notices: [String]
 
@@ -47,6 +48,7 @@ struct ExportPass {
             key: key,
             stored: stored,
             isDirect: try await isDirect(reading),
+            book: book,
             openKeys: Set(open.keys)
         )
         var stream = ExportStream(plan: plan, from: from, batchRows: batchRows, transform: transform, writer: writer)
@@ -66,16 +68,22 @@ struct ExportPass {
         )
         var end: Position?
         if reading.movesAtEnd { end = try await furthest(last) }
-        let removed = try await DeletedKeys(plan: plan, context: context, from: from, into: into, state: state).run()
+        let compared = try await DeletedKeys(
+            plan: plan,
+            context: context,
+            from: from,
+            into: into,
+            state: state,
+            book: book
+        ).run()
         let plan = plan
         try await stream.writer.finish(end, mark: mark) { connection in
-            try await ExportState.write(plan, compared: removed != nil, on: connection)
+            try await ExportState.write(plan, compared: compared, on: connection)
         }
         try await context.failpoint.reach("export.finished")
         try await stream.writer.dropStage()
-        var report = ExportReport(plan: plan, tally: stream.writer.tally, backward: reading.backward, end: end ?? last)
+        var report = ExportReport(plan: plan, tally: book.tally, backward: reading.backward, end: end ?? last)
         report.notices += notices
-        report.removed = removed
         report.isTakenOver = state.isTakenOver
         report.withoutCursor = try await rowsWithoutCursor()
         if context.options.verify == true { report.verified = try await verify(failing: true) }
@@ -86,7 +94,8 @@ struct ExportPass {
         if let since = context.options.since {
             try await checkSince(since)
             // Rows between the position and a later instant were not read, so the position stays.
-            let fills = stored != nil
+            // One that is taken over and not stored yet is a position too.
+            let fills = position != nil
             return Reading(
                 behind: nil,
                 ahead: statement.from(since),
@@ -137,9 +146,8 @@ struct ExportPass {
     private func furthest(_ last: Position?) async throws -> Position? {
         guard let last else { return position }
         guard let position, context.options.full == true else { return last }
-        let cursors = [position, last].map { "\(PGIdentifier.quoteLiteral($0.cursor))::\(plan.cursorType.sql)" }
-        let isPast = try await from.query("SELECT \(cursors[1]) >= \(cursors[0])").rows.first?[0].bool() ?? false
-        return isPast ? last : position
+        let isPast = try await from.query("SELECT \(statement.isNotBehind(last, position))").rows.first?[0].bool()
+        return isPast == true ? last : position
     }
 
     /// Whether COPY may go straight into the target: nothing is there yet, so nothing can be in the way.

@@ -8,7 +8,6 @@ struct ExportReport {
     let tally: ExportTally
     let backward: BackwardRead
     let end: Position?
-    var removed: DeletedKeys.Result?
     var verified: Verification.Result?
     var notices: [String]
     var withoutCursor = 0
@@ -32,7 +31,7 @@ struct ExportReport {
             "dropped": tally.dropped, "batches": tally.batches, "deadLetters": tally.deadLetters,
             "withoutCursor": withoutCursor,
         ]
-        if let removed {
+        if let removed = tally.removed {
             counts["deleted"] = removed.deleted
             counts["marked"] = removed.marked
         }

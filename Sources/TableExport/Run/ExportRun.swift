@@ -6,7 +6,7 @@ import Runtime
 struct ExportRun {
     let job: TableExportJob
     let context: RunContext
-    private var tally = ExportTally()
+    private let book = TallyBook()
     /// COPY straight into an empty target; given up when a row cannot stand there.
     private var mayBeDirect = true
 
@@ -18,10 +18,7 @@ struct ExportRun {
     mutating func execute() async throws -> RunSummary {
         while true {
             do {
-                var attempts = self
-                let summary = try await context.retrying("export.run") { try await attempts.attempt() }
-                self = attempts
-                return summary
+                return try await context.retrying("export.run") { try await attempt() }
             } catch let error as TallyError where mayBeDirect && error.kind == .constraintViolated {
                 // Somebody else filled the table meanwhile: the staging table copes with rows that are there.
                 mayBeDirect = false
@@ -29,7 +26,7 @@ struct ExportRun {
         }
     }
 
-    private mutating func attempt() async throws -> RunSummary {
+    private func attempt() async throws -> RunSummary {
         try await job.source.withConnection { from in
             try await job.target.withConnection { into in
                 guard context.options.dryRun else { return try await attempt(from, into) }
@@ -54,7 +51,7 @@ struct ExportRun {
         }
     }
 
-    private mutating func attempt(_ from: PGConnection, _ into: PGConnection) async throws -> RunSummary {
+    private func attempt(_ from: PGConnection, _ into: PGConnection) async throws -> RunSummary {
         context.progress.stage("plan")
         let isFull = context.options.full == true
         var state = try await ExportState.read(job.definition, key: job.watermarkKey, on: into)
@@ -89,6 +86,7 @@ struct ExportRun {
             key: job.watermarkKey,
             transform: job.transform,
             mayBeDirect: mayBeDirect,
+            book: book,
             notices: notices
         )
         let summary = try await pass.run()

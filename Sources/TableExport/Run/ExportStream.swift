@@ -25,6 +25,7 @@ struct ExportStream {
     /// A row that the source cannot compute ends the run behind every row before it, or is set aside.
     @discardableResult
     mutating func run(_ condition: String, mark: SnapshotMark?, isLate: Bool) async throws -> Position? {
+        let whole = condition
         var condition = condition
         var last: Position?
         while true {
@@ -36,7 +37,8 @@ struct ExportStream {
             case .server(let error):
                 let rest = position.map { "\(condition) AND \(statement.past($0))" } ?? condition
                 let bad = try await stumbled(error, rest, mark: mark, isLate: isLate)
-                condition += " AND \(statement.past(bad))"
+                // Past this row is past all bad ones before it: the statement stays as short as it was.
+                condition = "\(whole) AND \(statement.past(bad))"
                 last = bad
             }
         }

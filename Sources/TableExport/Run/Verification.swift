@@ -1,3 +1,4 @@
+import ConfigFile
 import Engine
 import Foundation
 import Postgres
@@ -36,15 +37,28 @@ struct Verification {
     /// Keys of rows that are known to differ.
     let aside: Set<String>
 
-    private struct Side: Sendable {
+    struct Side: Sendable {
         let connection: PGConnection
         let relation: String
         let condition: String
         let keys: [String]
         let row: String
+        /// Where several rows share a key: the name of the relation, and what puts the row that counts first.
+        var newest: (alias: String, order: String)?
+
+        /// All key columns as one text.
+        var keyText: String { keys.map { "(\($0))::text" }.joined(separator: " || ',' || ") }
+
+        /// What stands behind FROM for the rows of a condition, one row a key.
+        func rows(where condition: String) -> String {
+            let all = "\(relation) WHERE \(condition)"
+            guard let newest else { return all }
+            let keys = keys.joined(separator: ", ")
+            return "(SELECT DISTINCT ON (\(keys)) * FROM \(all) ORDER BY \(keys), \(newest.order)) AS \(newest.alias)"
+        }
     }
 
-    private struct Range: Sendable {
+    struct Range: Sendable {
         /// Exclusive; nil for the beginning.
         var low: [String]?
         /// Inclusive; nil for the end.
@@ -73,12 +87,16 @@ struct Verification {
         let rows = plan.columns.map { $0.isTargetBuiltIn ? "(\($0.sql))::\($0.targetType)::text" : "(\($0.sql))::text" }
         let keys = plan.keyColumns.compactMap { key in plan.columns.first { $0.target == key } }
             .map { Self.ordered($0.sql, $0) }
+        // Of rows that share a key the target has the one that was read last.
+        let order = [plan.cursor.sql, plan.id?.sql].compactMap { $0.map { "\($0) DESC" } }.joined(separator: ", ")
         return Side(
             connection: from,
             relation: plan.sourceSQL,
             condition: statement.everything + (plan.skipSQL.map { " AND NOT coalesce((\($0)), false)" } ?? ""),
             keys: keys,
-            row: "md5(ROW(\(rows.joined(separator: ", ")))::text)"
+            row: "md5(ROW(\(rows.joined(separator: ", ")))::text)",
+            newest: plan.isKeyUnique
+                ? nil : (alias: PGIdentifier.quote(plan.definition.source.table.text), order: order)
         )
     }
 
@@ -100,14 +118,21 @@ struct Verification {
         )
     }
 
+    /// Types whose order both servers share and an index of the key gives.
+    private static func isNatural(_ column: ExportColumn) -> Bool {
+        let natural = ["smallint", "integer", "bigint", "numeric", "date", "uuid"]
+        return natural.contains(column.targetType) || column.targetType.hasPrefix("timestamp")
+    }
+
     /// The key in an order that both servers share: by number, time or UUID, and everything else by bytes.
     private static func ordered(_ sql: String, _ column: ExportColumn) -> String {
-        let natural = ["smallint", "integer", "bigint", "numeric", "date", "uuid"]
-        let isNatural = natural.contains(column.targetType) || column.targetType.hasPrefix("timestamp")
-        return isNatural ? "(\(sql))::\(column.targetType)" : "(\(sql))::text COLLATE \"C\""
+        isNatural(column) ? "(\(sql))::\(column.targetType)" : "(\(sql))::text COLLATE \"C\""
     }
 
     private func compare(_ source: Side, _ target: Side) async throws -> Result {
+        let keys = plan.keyColumns.compactMap { key in plan.columns.first { $0.target == key } }
+        // No index gives the bytes' order of a text: each range of it would cost a pass over the whole table.
+        guard keys.allSatisfy(Self.isNatural) else { return try await compareBuckets(source, target) }
         var result = Result()
         let bounds = try await bounds(source, Range(), step: Self.rangeRows)
         var open: [Range] = []
@@ -137,14 +162,21 @@ struct Verification {
                     continue
                 }
             }
-            try await compareRows(source, target, range, &result)
+            let conditions = (condition(source, range), condition(target, range))
+            try await compareRows(source, target, where: conditions, &result)
         }
         return result
     }
 
-    private func compareRows(_ source: Side, _ target: Side, _ range: Range, _ result: inout Result) async throws {
-        let left = try await rows(source, range)
-        let right = try await rows(target, range)
+    /// Compares the rows of a condition of each side one by one; both are held in memory.
+    func compareRows(
+        _ source: Side,
+        _ target: Side,
+        where conditions: (source: String, target: String),
+        _ result: inout Result
+    ) async throws {
+        let left = try await rows(source, conditions.source)
+        let right = try await rows(target, conditions.target)
         for (key, checksum) in left.sorted(by: { $0.key < $1.key }) where right[key] != checksum && !aside.contains(key)
         {
             let isMissing = right[key] == nil
@@ -181,8 +213,8 @@ struct Verification {
         let rows = try await side.connection.query(
             """
             SELECT \(names.map { "\($0)::text" }.joined(separator: ", ")) FROM (
-                SELECT \(list), row_number() OVER (ORDER BY \(keys)) AS n FROM \(side.relation)
-                WHERE \(condition(side, range))) q
+                SELECT \(list), row_number() OVER (ORDER BY \(keys)) AS n
+                FROM \(side.rows(where: condition(side, range)))) q
             WHERE n % \(step) = 0 ORDER BY n
             """
         ).rows
@@ -194,26 +226,30 @@ struct Verification {
         return bounds
     }
 
-    private struct Checksum: Sendable, Equatable {
+    struct Checksum: Sendable, Equatable {
         let rows: Int
         let sum: String
     }
 
+    /// Of digests `h`, whatever their order.
+    static let sum = """
+        coalesce(sum(('x' || left(h, 16))::bit(64)::bigint), 0)::text
+            || '/' || coalesce(sum(('x' || right(h, 16))::bit(64)::bigint), 0)::text
+        """
+
     private func checksum(_ side: Side, _ range: Range) async throws -> Checksum {
         let row = try await side.connection.query(
             """
-            SELECT count(*), coalesce(sum(('x' || left(h, 16))::bit(64)::bigint), 0)::text
-                || '/' || coalesce(sum(('x' || right(h, 16))::bit(64)::bigint), 0)::text
-            FROM (SELECT \(side.row) AS h FROM \(side.relation) WHERE \(condition(side, range))) q
+            SELECT count(*), \(Self.sum)
+            FROM (SELECT \(side.row) AS h FROM \(side.rows(where: condition(side, range)))) q
             """
         ).rows.first
         return Checksum(rows: try row?[0].int() ?? 0, sum: try row?[1].string() ?? "")
     }
 
-    private func rows(_ side: Side, _ range: Range) async throws -> [String: String] {
-        let key = side.keys.map { "(\($0))::text" }.joined(separator: " || ',' || ")
+    private func rows(_ side: Side, _ condition: String) async throws -> [String: String] {
         let rows = try await side.connection.query(
-            "SELECT \(key), \(side.row) FROM \(side.relation) WHERE \(condition(side, range))"
+            "SELECT \(side.keyText), \(side.row) FROM \(side.rows(where: condition))"
         ).rows
         return Dictionary(
             try rows.map { (try $0[0].string(), try $0[1].string()) },

@@ -2,19 +2,6 @@ import Engine
 import Postgres
 import Runtime
 
-/// What a run did, row by row.
-struct ExportTally: Sendable, Equatable {
-    var read = 0
-    var written = 0
-    var unchanged = 0
-    /// Read behind the cursor.
-    var late = 0
-    /// Left out by a Swift transform.
-    var dropped = 0
-    var deadLetters = 0
-    var batches = 0
-}
-
 /// Writes batches with the position that says they arrived, each in one fenced transaction (INV-1).
 struct BatchWriter {
     let plan: ExportPlan
@@ -24,7 +11,7 @@ struct BatchWriter {
     let isDirect: Bool
     /// The position as the target holds it.
     private(set) var stored: Watermark?
-    private(set) var tally = ExportTally()
+    let book: TallyBook
     private var hasStage = false
     /// Keys of open dead letters: those that arrive are closed.
     let openKeys: Set<String>
@@ -36,8 +23,10 @@ struct BatchWriter {
         key: WatermarkKey,
         stored: Watermark?,
         isDirect: Bool,
+        book: TallyBook,
         openKeys: Set<String> = []
     ) {
+        self.book = book
         self.openKeys = openKeys
         self.plan = plan
         self.context = context
@@ -67,6 +56,7 @@ struct BatchWriter {
     ) async throws {
         try await context.failpoint.reach("export.beforeBatch")
         try await makeStage()
+        book.noteWriting()
         let result = try await placed {
             guard plan.setsAside else {
                 return try await transaction(mark) { connection in
@@ -84,13 +74,14 @@ struct BatchWriter {
 
     /// Sets aside a row that the source could not compute, and moves the position to it.
     mutating func setAside(_ letter: DeadLetter, at position: Position, mark: SnapshotMark?) async throws {
+        book.noteWriting()
         let result = try await context.write(on: connection, durable: false) { connection in
             try await context.deadLetters.record([letter], in: connection)
             var result = Written(letters: [letter])
             result.next = try await move(to: mark.map { _ in position }, mark, on: connection)
             return result
         }
-        tally.read += 1
+        book.add { $0.read += 1 }
         note(result)
     }
 
@@ -119,10 +110,12 @@ struct BatchWriter {
 
     private mutating func note(_ result: Written) {
         if let moved = result.next { stored = moved }
-        tally.batches += 1
-        tally.written += result.written
-        tally.unchanged += result.sent - result.written
-        tally.deadLetters += result.letters.count
+        book.add { tally in
+            tally.batches += 1
+            tally.written += result.written
+            tally.unchanged += result.sent - result.written
+            tally.deadLetters += result.letters.count
+        }
         context.progress.add(written: result.written)
     }
 
@@ -200,7 +193,7 @@ struct BatchWriter {
 
     /// The run's last transaction: the whole of the source, as `mark` shows it, has arrived.
     ///
-    /// Synchronous when rows were written, which makes every batch before it durable.
+    /// Synchronous when any attempt of the run wrote something, which makes every batch before it durable.
     mutating func finish(
         _ position: Position?,
         mark: SnapshotMark,
@@ -209,17 +202,19 @@ struct BatchWriter {
         try await context.failpoint.reach("export.beforeFinish")
         let next = position?.watermark(type: plan.cursorType, snapshot: mark)
         let previous = stored
-        try await context.write(on: connection, durable: tally.written > 0) { connection in
+        try await context.write(on: connection, durable: book.mayHaveWritten) { connection in
             if let next { try await Watermarks.advance(key, from: previous, to: next, in: connection) }
             try await body(connection)
         }
         if let next { stored = next }
     }
 
-    mutating func noteRead(_ rows: Int, isLate: Bool, dropped: Int) {
-        tally.read += rows
-        tally.dropped += dropped
-        if isLate { tally.late += rows }
+    func noteRead(_ rows: Int, isLate: Bool, dropped: Int) {
+        book.add { tally in
+            tally.read += rows
+            tally.dropped += dropped
+            if isLate { tally.late += rows }
+        }
         context.progress.add(read: rows)
     }
 }

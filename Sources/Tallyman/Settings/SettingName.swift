@@ -55,6 +55,7 @@ enum SettingName: String, CaseIterable, Sendable {
     case startSalesID = "START_SALES_ID"
     case salesLimit = "SALES_LIMIT"
     case retailLookback = "RETAIL_LOOKBACK"
+    case salesIDGapMax = "SALES_ID_GAP_MAX"
     case retailCronSchedule = "RETAIL_CRON_SCHEDULE"
     case bronzeDir = "BRONZE_DIR"
     case bronzeCompress = "BRONZE_COMPRESS"

@@ -82,6 +82,7 @@ extension RetailFeature {
         let start = reader.int(.startSalesID, in: 0...Int.max, default: 1)
         let limit = reader.int(.salesLimit, in: 1...100_000, default: 250)
         let lookback = reader.int(.retailLookback, in: 0...100_000_000, default: 1_000)
+        let gap = reader.int(.salesIDGapMax, in: 1...Int.max, default: 1_000_000)
         let compression = reader.choice(
             .bronzeCompress,
             ["none": BronzeCompression.none, "gzip": .gzip, "zstd": .zstd],
@@ -98,6 +99,7 @@ extension RetailFeature {
             startSalesID: Int64(start),
             salesLimit: limit,
             lookback: Int64(lookback),
+            idGapMax: Int64(gap),
             bronzeFolder: reader.string(.bronzeDir) ?? "data/bronze",
             compression: compression,
             retentionDays: retention.days
