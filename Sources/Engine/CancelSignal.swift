@@ -43,8 +43,8 @@ final class CancelSignal: Sendable {
 }
 
 /// Runs a closing step to its end although the task around it is cancelled.
-enum Uncancelled {
-    static func run(_ body: @escaping @Sendable () async -> Void) async {
+package enum Uncancelled {
+    package static func run(_ body: @escaping @Sendable () async -> Void) async {
         // A new task does not inherit cancellation; it is awaited here, so it does not outlive its caller.
         await Task { await body() }.value
     }
