@@ -69,7 +69,7 @@ import Testing
         let pool = try await ScriptedRuns.database()
         let admin = try await PGConnection.connect(pool.settings)
         func end(_ pid: Int32) async throws {
-            _ = try await admin.query("SELECT pg_terminate_backend($1, 5000)", [.int(Int64(pid))])
+            _ = try await admin.query("SELECT pg_terminate_backend($1::int, 5000)", [.int(Int64(pid))])
         }
         #expect(pool.sessionsLost == 0)
         // Idle: replaced without the caller noticing.
