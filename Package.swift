@@ -146,6 +146,7 @@ let package = Package(
             name: "HotPath",
             dependencies: ["HTTPServer", "HTTPWire", "Mongo", "Postgres", "ProductSync", httpTypes],
             path: "Benchmarks/HotPath",
+            exclude: ["counts.txt"],
             swiftSettings: house
         ),
         tests("HTTPClientTests", ["HTTPClient", "Runtime"]),

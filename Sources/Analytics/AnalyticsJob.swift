@@ -3,7 +3,6 @@ package import Foundation
 import Logging
 package import Postgres
 import Runtime
-import Synchronization
 import Telemetry
 
 /// Computes one area's measures day by day and replaces what changed in the warehouse.
@@ -83,7 +82,7 @@ package struct AnalyticsJob: Job {
         tally.off = split.off
         tell(context, legacyIgnored: legacy.isIgnored, off: split.off)
         let marks = DayMarks(job: name)
-        let newest = try await warehouse.withConnection { try await marks.newest(on: $0, zone: settings.zone) }
+        let newest = try await warehouse.withConnection { try await marks.newest(on: $0) }
         let plan = try DayPlan(
             context.options,
             today: CalendarDay(of: now(), in: settings.zone),
@@ -125,19 +124,10 @@ package struct AnalyticsJob: Job {
         _ context: RunContext,
         _ body: (PGConnection) async throws -> Result
     ) async throws -> Result {
-        let waits = Mutex(true)
-        context.progress.note(waiting: true)
-        let end = {
-            if waits.withLock({ waits in
-                defer { waits = false }
-                return waits
-            }) {
-                context.progress.note(waiting: false)
-            }
-        }
-        defer { end() }
+        let silence = Silence(context.progress)
+        defer { silence.end() }
         return try await source.withConnection { connection in
-            end()
+            silence.end()
             return try await body(connection)
         }
     }

@@ -16,6 +16,8 @@ package struct AnalyticsSettings: Sendable {
     package let previousKey: TokenKey?
     /// Percent of a table's rows, 0 to 100, that a rotation of the key may remove: the source has nobody for them.
     package let rotationDeletePercentMax: Int
+    /// How long one statement may take; those that say nothing meanwhile are no stall until then.
+    package let statementTimeout: Duration
     /// Schemas of the warehouse that the scan for personal data looks through.
     package let scannedSchemas: [String]
 
@@ -28,6 +30,7 @@ package struct AnalyticsSettings: Sendable {
         key: TokenKey,
         previousKey: TokenKey? = nil,
         rotationDeletePercentMax: Int = 5,
+        statementTimeout: Duration = .seconds(3_600),
         scannedSchemas: [String] = ["public", "analytics", "etl"]
     ) {
         self.zone = zone
@@ -38,6 +41,7 @@ package struct AnalyticsSettings: Sendable {
         self.key = key
         self.previousKey = previousKey
         self.rotationDeletePercentMax = rotationDeletePercentMax
+        self.statementTimeout = statementTimeout
         self.scannedSchemas = scannedSchemas
     }
 

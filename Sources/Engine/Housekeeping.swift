@@ -81,7 +81,7 @@ package struct Housekeeping: Sendable {
         }
     }
 
-    /// Fires but each job's newest, and idempotency keys that nobody asks for any more.
+    /// Fires but each job's newest, shards of runs that are gone, and idempotency keys that nobody asks for any more.
     private func removeRest() async throws {
         try await inSteps(
             state,
@@ -103,6 +103,11 @@ package struct Housekeeping: Sendable {
             """,
             olderThan: 1
         )
+        _ = try await state.withConnection { connection in
+            try await connection.query(
+                "DELETE FROM etl.shards s WHERE NOT EXISTS (SELECT FROM etl.runs r WHERE r.id = s.run_id)"
+            )
+        }
     }
 
     /// Resolved dead letters stay where they were recorded: each target has its own.

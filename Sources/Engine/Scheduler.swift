@@ -9,13 +9,22 @@ import Telemetry
 package struct ScheduleStatus: Sendable {
     package let definition: ScheduleDefinition
     package let nextFires: [Date]
+    /// The last two instants that the expression named before now, the later first, whether they fired or not.
+    package let pastInstants: [Date]
     package let lastFire: Date?
     /// Nil until somebody pauses it; then who did, or who resumed it.
     package let switched: SwitchRecord?
 
-    package init(definition: ScheduleDefinition, nextFires: [Date], lastFire: Date?, switched: SwitchRecord? = nil) {
+    package init(
+        definition: ScheduleDefinition,
+        nextFires: [Date],
+        pastInstants: [Date] = [],
+        lastFire: Date?,
+        switched: SwitchRecord? = nil
+    ) {
         self.definition = definition
         self.nextFires = nextFires
+        self.pastInstants = pastInstants
         self.lastFire = lastFire
         self.switched = switched
     }
@@ -320,6 +329,7 @@ package final class Scheduler: Sendable {
             return ScheduleStatus(
                 definition: schedule,
                 nextFires: fires,
+                pastInstants: schedule.pastInstants(before: now),
                 lastFire: last[schedule.job],
                 switched: pauses[schedule.job]
             )
@@ -331,5 +341,13 @@ package final class Scheduler: Sendable {
             leader: try await store.leader(),
             schedules: statuses
         )
+    }
+}
+
+extension ScheduleDefinition {
+    /// The last two instants before `date`, the later first.
+    func pastInstants(before date: Date) -> [Date] {
+        guard let last = expression.previous(before: date, in: timeZone) else { return [] }
+        return [last] + [expression.previous(before: last, in: timeZone)].compactMap { $0 }
     }
 }

@@ -128,26 +128,54 @@ package enum Watermarks {
         ).affectedRows == 1
     }
 
-    /// Every position of the database in the order of its key; at most 10,000.
-    package static func list(on connection: PGConnection) async throws -> [StoredWatermark] {
+    /// More are never listed of one database.
+    package static let listMax = 10_000
+
+    /// Positions in the order of their keys, scopes from the last; of each table and account at most `scopes`, in all
+    /// at most `listMax`. The second value says whether there are more.
+    package static func list(
+        source: String? = nil,
+        scopes: Int = listMax,
+        on connection: PGConnection
+    ) async throws -> ([StoredWatermark], isCut: Bool) {
         let rows = try await connection.query(
             """
-            SELECT source, "table", account_id, scope, updated_at, cursor_ts, cursor_value, cursor_id, snapshot
-            FROM etl.watermarks ORDER BY source, "table", account_id, scope LIMIT 10000
-            """
+            SELECT source, "table", account_id, scope, updated_at, cursor_ts, cursor_value, cursor_id, snapshot, held
+            FROM (
+                SELECT *, row_number() OVER keys AS place, count(*) OVER (PARTITION BY source, "table", account_id) AS held
+                FROM etl.watermarks WHERE $1::text IS NULL OR source = $1
+                WINDOW keys AS (PARTITION BY source, "table", account_id ORDER BY scope DESC)
+            ) AS marks
+            WHERE place <= $2 ORDER BY source, "table", account_id, scope DESC LIMIT $3
+            """,
+            [source.map { .text($0) } ?? .null, .int(Int64(scopes)), .int(Int64(listMax + 1))]
         ).rows
-        return try rows.map { row in
-            StoredWatermark(
-                key: WatermarkKey(
-                    source: try row[0].string(),
-                    table: try row[1].string(),
-                    accountID: try row[2].string(),
-                    scope: try row[3].string()
-                ),
-                watermark: try watermark(row, from: 5),
-                updatedAt: try row[4].date()
-            )
-        }
+        let isCut = try rows.count > listMax || rows.contains { try $0[9].int() > scopes }
+        return (try rows.prefix(listMax).map(stored), isCut)
+    }
+
+    /// One position with when it was last written; nil when there is none.
+    package static func find(_ key: WatermarkKey, on connection: PGConnection) async throws -> StoredWatermark? {
+        try await connection.query(
+            """
+            SELECT source, "table", account_id, scope, updated_at, cursor_ts, cursor_value, cursor_id, snapshot
+            FROM etl.watermarks WHERE source = $1 AND "table" = $2 AND account_id = $3 AND scope = $4
+            """,
+            bound(key)
+        ).rows.first.map(stored)
+    }
+
+    private static func stored(_ row: PGRow) throws -> StoredWatermark {
+        StoredWatermark(
+            key: WatermarkKey(
+                source: try row[0].string(),
+                table: try row[1].string(),
+                accountID: try row[2].string(),
+                scope: try row[3].string()
+            ),
+            watermark: try watermark(row, from: 5),
+            updatedAt: try row[4].date()
+        )
     }
 
     private static func watermark(_ row: PGRow, from index: Int) throws -> Watermark {

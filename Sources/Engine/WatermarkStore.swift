@@ -8,6 +8,18 @@ package struct OperatorWatermark: Sendable {
     package let stored: StoredWatermark
 }
 
+/// Positions of all databases, as many as were asked for.
+package struct WatermarkList: Sendable {
+    package var marks: [OperatorWatermark]
+    /// There are more than these.
+    package var isCut: Bool
+
+    package init(marks: [OperatorWatermark] = [], isCut: Bool = false) {
+        self.marks = marks
+        self.isCut = isCut
+    }
+}
+
 /// Watermarks of all targets, to be looked at and moved by an operator.
 package struct WatermarkStore: Sendable {
     private let targets: [(role: String, pool: PGPool)]
@@ -19,14 +31,23 @@ package struct WatermarkStore: Sendable {
         self.targets = distinct
     }
 
-    /// Every position, databases in their order.
-    package func list() async throws -> [OperatorWatermark] {
-        var all: [OperatorWatermark] = []
+    /// Positions of `source`, or of all, databases in their order; of each table and account the last `scopes`.
+    package func list(source: String? = nil, scopes: Int = Watermarks.listMax) async throws -> WatermarkList {
+        var all = WatermarkList()
         for target in targets {
-            let stored = try await target.pool.withConnection { try await Watermarks.list(on: $0) }
-            all += stored.map { OperatorWatermark(database: target.role, stored: $0) }
+            let (stored, isCut) = try await target.pool.withConnection {
+                try await Watermarks.list(source: source, scopes: scopes, on: $0)
+            }
+            all.marks += stored.map { OperatorWatermark(database: target.role, stored: $0) }
+            all.isCut = all.isCut || isCut
         }
         return all
+    }
+
+    /// One position; nil when there is none. Throws `.notFound` for an unknown database.
+    package func find(_ key: WatermarkKey, in database: String) async throws -> OperatorWatermark? {
+        try await pool(database).withConnection { try await Watermarks.find(key, on: $0) }
+            .map { OperatorWatermark(database: database, stored: $0) }
     }
 
     /// Moves a position, also back; the next run reads from there. Throws `.notFound` for an unknown database.

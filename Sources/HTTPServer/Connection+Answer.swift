@@ -5,9 +5,14 @@ import Runtime
 
 /// The bytes of an answer whose body is there.
 enum AnswerBytes {
+    /// Up to here a body is sent in one piece with its head, which costs a copy and saves a system call.
+    private static let bodyCopyMax = 8_192
+
     /// - Parameter isBodyless: the head alone, as `HEAD` wants it.
-    static func whole(_ response: ServerResponse, isBodyless: Bool) -> [UInt8] {
-        guard case .bytes(let body) = response.body else { return head(response) }
+    /// - Returns: what is sent first, and a body that is too large to be copied behind it: many clients that take it
+    ///   slowly then share the bytes of one.
+    static func whole(_ response: ServerResponse, isBodyless: Bool) -> (first: [UInt8], body: [UInt8]) {
+        guard case .bytes(let body) = response.body else { return (head(response), []) }
         let mayHaveBody = mayHaveBody(response.status)
         let sent = isBodyless || !mayHaveBody ? [] : body
         var own = mayHaveBody ? "Content-Length: \(body.count)\r\nDate: " : "Date: "
@@ -19,10 +24,11 @@ enum AnswerBytes {
             leaving: [.transferEncoding, .contentLength, .date],
             shared: response.shared?.lines ?? [],
             lines: own,
-            room: sent.count
+            room: sent.count > bodyCopyMax ? 0 : sent.count
         )
+        guard sent.count <= bodyCopyMax else { return (bytes, sent) }
         bytes += sent
-        return bytes
+        return (bytes, [])
     }
 
     static func head(_ response: ServerResponse) -> [UInt8] {
@@ -49,9 +55,8 @@ extension Connection {
         let asksToClose = response.headers[.connection]?.lowercased() == "close"
         if !keeps { response.headers[.connection] = "close" }
         guard case .stream(let body) = response.body else {
-            hooks.enter(.sending)
-            let bytes = AnswerBytes.whole(response, isBodyless: head.method == .head)
-            try await stream.write(bytes, within: configuration.writeTimeout)
+            let answer = AnswerBytes.whole(response, isBodyless: head.method == .head)
+            try await write(answer, within: configuration.writeTimeout)
             return keeps && !asksToClose
         }
         response.headers[.contentLength] = nil
@@ -65,6 +70,16 @@ extension Connection {
         if isChunked { try await stream.write(ChunkedEncoder.end, within: configuration.writeTimeout) }
         progress.rest += early
         return keeps && !asksToClose && !hooks.isDraining()
+    }
+
+    /// Writes a whole answer. Only one that the kernel does not take at once may be cut to make room for somebody.
+    func write(_ answer: (first: [UInt8], body: [UInt8]), within limit: Duration) async throws {
+        for bytes in [answer.first, answer.body] where !bytes.isEmpty {
+            let sent = try stream.writeNow(bytes)
+            guard sent < bytes.count else { continue }
+            hooks.enter(.sending)
+            try await stream.write(bytes, from: sent, within: limit)
+        }
     }
 
     private enum StreamEvent: Sendable {

@@ -84,11 +84,7 @@ final class Connection<Stream: ByteStream>: Sendable {
         progress.pipelined += 1
         var request = request(head)
         if let answer = try answerAtOnce(request, head, match, progress) {
-            let sent = try stream.writeNow(answer)
-            if sent < answer.count {
-                hooks.enter(.sending)
-                try await stream.write(Array(answer[sent...]), within: configuration.writeTimeout)
-            }
+            try await write(answer, within: configuration.writeTimeout)
             return true
         }
         // Without a route the body would be for nobody; a client that asks first need not send it.
@@ -130,7 +126,7 @@ final class Connection<Stream: ByteStream>: Sendable {
         _ head: RequestHead,
         _ match: Router.Match?,
         _ progress: Progress
-    ) throws -> [UInt8]? {
+    ) throws -> (first: [UInt8], body: [UInt8])? {
         guard let match, router.isImmediate(match), head.framing == .none, mayGoOn(head, progress) else { return nil }
         let start = ContinuousClock.now
         guard let response = router.respondAtOnce(to: request, match: match), case .bytes = response.body,
@@ -194,8 +190,7 @@ final class Connection<Stream: ByteStream>: Sendable {
         var response = router.errorResponse(failure)
         response.headers[.connection] = "close"
         do {
-            hooks.enter(.sending)
-            try await stream.write(AnswerBytes.whole(response, isBodyless: method == .head), within: writeLimit)
+            try await write(AnswerBytes.whole(response, isBodyless: method == .head), within: writeLimit)
             return true
         } catch {
             logger.event(.debug, "the client left before it was answered", [.status: "\(failure.status)"])

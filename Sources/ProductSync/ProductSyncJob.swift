@@ -138,7 +138,7 @@ package struct ProductSyncJob: Job {
             orphanPolicy: settings.orphanPolicy,
             open: open
         )
-        let stretches = BoundedChannel<Findings>(capacity: 2)
+        let stretches = BoundedChannel<Findings>(capacity: 1)
         return try await withThrowingTaskGroup(of: Comparison.Totals.self) { group in
             group.addTask {
                 do {

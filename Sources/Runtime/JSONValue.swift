@@ -66,7 +66,8 @@ extension JSONValue: Codable {
         } else if let value = try? single.decode(Int.self) {
             self = .int(value)
         } else if let value = try? single.decode(Double.self) {
-            self = .double(value)
+            // A fraction that a Double cannot hold is gone: the number is whole, and is read as such from its own text.
+            self = Int(exactly: value).map { .int($0) } ?? .double(value)
         } else {
             self = .string(try single.decode(String.self))
         }

@@ -168,15 +168,22 @@ final class FakeScheduler: SchedulerPort {
 final class FakeWatermarks: WatermarksPort {
     let stored = Mutex<[WatermarkKey: Watermark]>([:])
 
-    func list() async throws -> [OperatorWatermark] {
-        stored.withLock { stored in
-            stored.map { key, watermark in
-                OperatorWatermark(
-                    database: "cart",
-                    stored: StoredWatermark(key: key, watermark: watermark, updatedAt: Date(timeIntervalSince1970: 0))
-                )
-            }
+    func list(source: String?, scopes: Int) async throws -> WatermarkList {
+        let marks = stored.withLock { stored in
+            stored.filter { source == nil || $0.key.source == source }.map { Self.mark($0, $1) }
         }
+        return WatermarkList(marks: Array(marks.prefix(scopes)), isCut: marks.count > scopes)
+    }
+
+    func find(_ key: WatermarkKey, in database: String) async throws -> OperatorWatermark? {
+        stored.withLock { $0[key].map { Self.mark(key, $0) } }
+    }
+
+    private static func mark(_ key: WatermarkKey, _ watermark: Watermark) -> OperatorWatermark {
+        OperatorWatermark(
+            database: "cart",
+            stored: StoredWatermark(key: key, watermark: watermark, updatedAt: Date(timeIntervalSince1970: 0))
+        )
     }
 
     func set(_ key: WatermarkKey, to watermark: Watermark, in database: String) async throws {

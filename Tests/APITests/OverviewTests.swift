@@ -91,13 +91,17 @@ import Testing
 
     @Test func aProofOlderThanItsScheduleIsOverdue() async throws {
         let status = try await FakeScheduler().status()
+        // Every half hour, as an overview sees it at any moment: what comes next is always ahead.
         func verdict(after hours: Double) -> OverviewVerdict {
+            let half = Int(hours * 2)
+            func instant(_ number: Int) -> Date { Fixture.start.addingTimeInterval(Double(number) * 1_800) }
             var facts = Self.facts {
                 $0.compared = Self.equal()
                 $0.proved = Self.equal()
                 $0.schedule = ScheduleStatus(
                     definition: status.schedules[0].definition,
-                    nextFires: [Fixture.start.addingTimeInterval(3_600), Fixture.start.addingTimeInterval(5_400)],
+                    nextFires: (1...5).map { instant(half + $0) },
+                    pastInstants: [instant(half), instant(half - 1)],
                     lastFire: Fixture.start
                 )
             }
@@ -105,10 +109,55 @@ import Testing
             facts.now = Fixture.start.addingTimeInterval(hours * 3_600)
             return OverviewVerdict(facts)
         }
-        #expect(verdict(after: 1).level == .ok)
-        let late = verdict(after: 2.2)
+        #expect(verdict(after: 0.9).level == .ok)
+        #expect(verdict(after: 1.05).level == .ok, "the second run may still be going")
+        #expect(verdict(after: 400.2).level == .warning, "however long nothing fired")
+        let late = verdict(after: 1.2)
         #expect(late.level == .warning)
         #expect(late.sentence == "product_sync: the last proof is older than its schedule.")
+    }
+
+    @Test func aScheduleThatNobodyLeadsIsToldOf() {
+        var facts = Self.facts {
+            $0.compared = Self.equal()
+            $0.proved = Self.equal()
+        }
+        facts.scheduler = SchedulerStatus(enabled: true, isLeader: false, leader: nil, schedules: [])
+        let verdict = OverviewVerdict(facts)
+        #expect(verdict.level == .warning)
+        #expect(verdict.sentence == "Nobody leads the schedule: nothing runs by itself.")
+    }
+
+    @Test func whatIsScheduledAndNeverRanKeepsTheLightFromGreen() async throws {
+        let status = try await FakeScheduler().status()
+        var facts = Self.facts {
+            $0.compared = Self.equal()
+            $0.proved = Self.equal()
+        }
+        var other = JobFacts(job: JobDescription(name: "user_analytics", options: [.dryRun]))
+        facts.jobs.append(other)
+        #expect(OverviewVerdict(facts).level == .ok, "nobody expects a job without a schedule to run")
+        other.schedule = ScheduleStatus(definition: status.schedules[0].definition, nextFires: [], lastFire: nil)
+        facts.jobs[1] = other
+        let verdict = OverviewVerdict(facts)
+        #expect(verdict.level == .unknown)
+        #expect(verdict.sentence == "Not everything is proved: user_analytics has not run yet.")
+        facts.jobs[1].proved = Self.equal()
+        #expect(OverviewVerdict(facts).level == .ok)
+    }
+
+    @Test func aFailureOnDemandIsHistoryAfterADay() {
+        let failed = Fixture.record(.failed, error: RunError(TallyError(.settingsInvalid, during: "s", "no old key")))
+        var facts = Self.facts {
+            $0.compared = Self.equal()
+            $0.proved = Self.equal()
+        }
+        var rotation = JobFacts(job: JobDescription(name: "pii_rotate", options: []))
+        rotation.ended = failed
+        facts.jobs.append(rotation)
+        #expect(OverviewVerdict(facts).level == .bad)
+        facts.now = Fixture.start.addingTimeInterval(90_000)
+        #expect(OverviewVerdict(facts).level == .ok)
     }
 
     @Test func theOverviewSaysWhoAsksAndWhatRuns() async throws {

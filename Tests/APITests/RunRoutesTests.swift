@@ -32,6 +32,34 @@ import Testing
         #expect(submitted.by == "loopback")
     }
 
+    @Test func aRunShowsItsShards() async throws {
+        daemon.runs.willEnd(with: Fixture.record(.succeeded))
+        let shard = ShardRecord(
+            index: 3,
+            bounds: ShardBounds(lower: ["target": "a"], upper: nil),
+            state: .lost,
+            attempts: 2,
+            run: nil,
+            progress: nil,
+            progressAt: nil,
+            counts: ["totalProductsInSource": 5],
+            details: .null,
+            deadLetters: 1,
+            startedAt: nil,
+            finishedAt: nil
+        )
+        daemon.runs.state.withLock { $0.shards[Fixture.id] = [shard] }
+        let answer = try await daemon.send(.get, "/api/etl/runs/\(Fixture.id)")
+        #expect(answer.status == 200)
+        let shown = try #require(answer.body["run"]?["shards"]?.array?.first)
+        #expect(shown["shard"] == 3)
+        #expect(shown["state"] == "lost")
+        #expect(shown["attempts"] == 2)
+        #expect(shown["lowerBound"] == ["target": "a"])
+        #expect(shown["upperBound"] == .null)
+        #expect(shown["counts"] == ["totalProductsInSource": 5])
+    }
+
     @Test func deadLettersMakeItPartial() async throws {
         daemon.runs.willEnd(with: Fixture.record(.partial, deadLetters: 4))
         let answer = try await daemon.postJSON("/api/etl/sync")

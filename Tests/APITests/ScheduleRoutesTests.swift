@@ -55,6 +55,30 @@ import Testing
         #expect(try await daemon.send(.delete, "\(Self.path)?scope=shop-1").status == 404)
     }
 
+    @Test func aSourceWithoutAccountsHasAPathOfItsOwn() async throws {
+        let daemon = Daemon()
+        let path = "/api/etl/watermarks/cart/retail/sales"
+        let headers: HTTPFields = [.contentType: "application/json"]
+        #expect(try await daemon.send(.put, path, headers: headers, body: #"{"cursorValue": "9"}"#).status == 200)
+        #expect(try await daemon.send(.get, path).body["watermark"]?["accountId"] == "")
+        #expect(try await daemon.send(.delete, path).status == 200)
+        #expect(try await daemon.send(.get, path).status == 404)
+    }
+
+    @Test func aListThatIsCutSaysSo() async throws {
+        let daemon = Daemon()
+        for scope in ["a", "b"] {
+            let path = "\(Self.path)?scope=\(scope)"
+            let headers: HTTPFields = [.contentType: "application/json"]
+            _ = try await daemon.send(.put, path, headers: headers, body: #"{"cursorValue": "1"}"#)
+        }
+        #expect(try await daemon.send(.get, "/api/etl/watermarks").body["truncated"] == false)
+        let cut = try await daemon.send(.get, "/api/etl/watermarks?scopes=1&source=shopify").body
+        #expect(cut["truncated"] == true && cut["watermarks"]?.array?.count == 1)
+        #expect(try await daemon.send(.get, "/api/etl/watermarks?source=none").body["watermarks"] == [])
+        #expect(try await daemon.send(.get, "/api/etl/watermarks?scopes=0").status == 400)
+    }
+
     @Test(arguments: [
         "", "[]", "{}", #"{"cursorTs": 7}"#, #"{"cursorTs": "yesterday"}"#, #"{"cursor": "x"}"#, #"{"cursorId": "x"}"#,
         #"{"cursorTs": "2026-11-01T10:00:00.1234567Z"}"#,
@@ -111,6 +135,19 @@ import Testing
         daemon.runs.state.withLock { $0.busy = RunBusy(job: "product_sync", running: nil) }
         #expect(try await daemon.postJSON("/api/etl/sync", "{}", headers: Self.key("abc")).status == 409)
         #expect(daemon.runs.state.withLock { $0.claims.isEmpty })
+    }
+
+    @Test func aKeyThatAnotherRequestHoldsIsNotGivenBack() async throws {
+        let daemon = Daemon()
+        // The first request has claimed the key and not begun its run yet; the second one finds the job busy.
+        daemon.runs.willEnd(with: Fixture.record(.succeeded))
+        _ = try await daemon.postJSON("/api/etl/sync", "{}", headers: Self.key("abc"))
+        daemon.runs.state.withLock {
+            $0.records.removeAll()
+            $0.busy = RunBusy(job: "product_sync", running: nil)
+        }
+        #expect(try await daemon.postJSON("/api/etl/sync", "{}", headers: Self.key("abc")).status == 409)
+        #expect(daemon.runs.state.withLock { $0.claims.count } == 1)
     }
 
     @Test(arguments: ["a b", String(repeating: "x", count: 256), "ü"])

@@ -1,4 +1,5 @@
 import Analytics
+import Engine
 import Foundation
 import TestKit
 import Testing
@@ -121,6 +122,17 @@ import Testing
             "SELECT count(*) FROM etl.runs r WHERE r::text LIKE '%\(token)%'"
         )
         #expect(kept == "0\n", "the ledger does not keep the token")
+        let again = try TallymanBinary.run(["forget", "--token", token], environment)
+        #expect(again.exit == .code(4) && again.errorText.contains("Nobody"), "\(again.errorText)")
+        let nobody = "usr_1_" + String(repeating: "0", count: 64)
+        let probed = try TallymanBinary.run(["forget", "--token", nobody, "--dry-run", "--json"], environment)
+        #expect(probed.exit == .code(4) && probed.outputText.contains("\"rowsFound\":0"), "\(probed.errorText)")
+        var v1 = environment
+        v1["ENABLE_V1_SCHEMA"] = "true"
+        let unknown = "usr_7_" + String(repeating: "0", count: 64)
+        let refused = try TallymanBinary.run(["forget", "--token", unknown], v1)
+        #expect(refused.exit == .code(2) || refused.exit == .code(1))
+        #expect(refused.errorText.contains("key version 7, which is not configured"), "\(refused.errorText)")
         let noToken = try TallymanBinary.run(["forget", "--token", "jane@example.org"], environment)
         #expect(noToken.exit != .code(0) && !(noToken.errorText + noToken.outputText).contains("jane@"))
         await shop.close()
@@ -149,10 +161,31 @@ import Testing
         try shop.postgres.psql(shop.sourceURL, "DROP TABLE users, orders, payments, notifications")
         let good = try TallymanBinary.run(["doctor"], Self.environment(shop))
         #expect(good.exit == .code(0), "\(good.outputText)")
+        #expect(good.outputText.contains("ip_country") && !good.outputText.contains("ON TABLE users TO"))
         #expect(good.outputText.contains("its v2 tables give \(Measure.all.count) measures"))
         let bad = try TallymanBinary.run(["doctor"], Self.environment(shop, v1: true))
         #expect(bad.exit == .code(1))
         #expect((bad.outputText + bad.errorText).contains("ENABLE_V1_SCHEMA is true, but the source has no table"))
+        await shop.close()
+    }
+
+    /// The days' zone is that of their schedules, whatever zone all others are in.
+    @Test func schedulesAreInTheZoneOfTheDays() async throws {
+        let shop = try await AnalyticsShop()
+        var environment = Self.environment(shop)
+        environment["TIMEZONE"] = "Asia/Tokyo"
+        environment["ANALYTICS_TIMEZONE"] = nil
+        let ended = try TallymanBinary.run(["jobs", "--json"], environment)
+        #expect(ended.exit == .code(0), "\(ended.errorText)")
+        let jobs = try #require(try Self.object(ended.outputText)["jobs"] as? [[String: Any]])
+        let zones = jobs.reduce(into: [String: String]()) { zones, job in
+            guard let name = job["job"] as? String else { return }
+            zones[name] = job["timeZone"] as? String
+        }
+        for area in AnalyticsJob.areas {
+            let zone = zones[area.name.rawValue]
+            #expect(zone == "UTC" || zone == "GMT", "\(ended.outputText)")
+        }
         await shop.close()
     }
 

@@ -20,13 +20,36 @@ struct AnalyticsShop {
     let source: PGPool
     let warehouse: PGPool
     let zone: String
+    let season: Season
+
+    /// Ten days around a change of the clock in Berlin, and the noon after them.
+    struct Season: Sendable {
+        let first: String
+        let last: String
+        let now: Date
+
+        static let march = Season(
+            first: AnalyticsShop.first,
+            last: AnalyticsShop.last,
+            now: Date(timeIntervalSince1970: 1_775_210_400)
+        )
+        /// With a day of 25 hours, 2026-10-25.
+        static let october = Season(
+            first: "2026-10-20",
+            last: "2026-10-29",
+            now: Date(timeIntervalSince1970: 1_793_358_000)
+        )
+
+        func wholeRange(_ options: inout RunOptions) { (options.startDate, options.endDate) = (first, last) }
+    }
 
     private static let folder = URL(filePath: #filePath).deletingLastPathComponent()
     private static var scripts: URL { folder.appending(path: "../../bin/lib").standardizedFileURL }
 
     /// Days around a change of the clock in Berlin. `seed` nil leaves the source empty.
-    init(seed: UInt64? = nil, zone: String = "Europe/Berlin") async throws {
+    init(seed: UInt64? = nil, zone: String = "Europe/Berlin", season: Season = .march) async throws {
         self.zone = zone
+        self.season = season
         postgres = try TestPostgres.shared()
         sourceURL = try postgres.freshDatabase()
         warehouseURL = try postgres.freshDatabase()
@@ -42,7 +65,7 @@ struct AnalyticsShop {
         )
         _ = try await warehouse.withConnection { try await migrator.up($0) }
         guard let seed else { return }
-        let arguments = ["\(seed)", zone, Self.first, "10", Self.key]
+        let arguments = ["\(seed)", zone, season.first, "10", Self.key]
         let sql = try Self.python("analytics_shop.py", arguments)
         let file = FileManager.default.temporaryDirectory.appending(path: TestTag.fresh("shop") + ".sql")
         try Data(sql.utf8).write(to: file)
@@ -77,36 +100,50 @@ struct AnalyticsShop {
         v1: Bool,
         legacy: Bool = false,
         keys: (Int, String) = (1, AnalyticsShop.key),
-        previous: (Int, String)? = nil
+        previous: (Int, String)? = nil,
+        zone: String? = nil,
+        statementTimeout: Duration = .seconds(60)
     ) -> AnalyticsSettings {
         AnalyticsSettings(
-            zone: TimeZone(identifier: zone) ?? .gmt,
+            zone: TimeZone(identifier: zone ?? self.zone) ?? .gmt,
             lookbackDays: 3,
             churnDays: 30,
             readsV1: v1,
             isLegacy: legacy,
             key: TokenKey(version: keys.0, secret: Secret(keys.1)),
-            previousKey: previous.map { TokenKey(version: $0.0, secret: Secret($0.1)) }
+            previousKey: previous.map { TokenKey(version: $0.0, secret: Secret($0.1)) },
+            statementTimeout: statementTimeout
         )
     }
 
     /// The noon after the shop's last day.
-    static let now: @Sendable () -> Date = { Date(timeIntervalSince1970: 1_775_210_400) }
+    static let now: @Sendable () -> Date = { Season.march.now }
 
-    func jobs(_ settings: AnalyticsSettings) -> [any Job] {
-        AnalyticsJob.all(settings: settings, source: source, warehouse: warehouse, now: Self.now)
+    /// The four jobs, over another pool of the source where one is given.
+    func jobs(_ settings: AnalyticsSettings, source: PGPool? = nil) -> [any Job] {
+        AnalyticsJob.all(settings: settings, source: source ?? self.source, warehouse: warehouse) { [season] in
+            season.now
+        }
     }
 
     /// Runs jobs through the real runner, one after the other; their records.
     func run(
         _ jobs: [any Job],
         failpoint: Failpoint = .none,
+        settings: RunSettings = RunSettings(),
         logger: Logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
         _ set: (inout RunOptions) -> Void = { _ in }
     ) async throws -> [RunRecord] {
         var options = RunOptions()
         set(&options)
-        let runner = JobRunner(state: warehouse, jobs: jobs, holder: "test", failpoint: failpoint, logger: logger)
+        let runner = JobRunner(
+            state: warehouse,
+            jobs: jobs,
+            holder: "test",
+            settings: settings,
+            failpoint: failpoint,
+            logger: logger
+        )
         var records: [RunRecord] = []
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await runner.run() }
@@ -138,8 +175,9 @@ struct AnalyticsShop {
     func expected(
         v1: Bool,
         legacy: Bool = false,
-        first: String = AnalyticsShop.first,
-        last: String = AnalyticsShop.last
+        first: String? = nil,
+        last: String? = nil,
+        zone: String? = nil
     ) throws -> Set<String> {
         let folder = FileManager.default.temporaryDirectory.appending(path: TestTag.fresh("dump"))
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -153,7 +191,10 @@ struct AnalyticsShop {
         }
         let answer = try Self.python(
             "analytics_oracle.py",
-            [folder.path, zone, first, last, "30", v1 ? "v1" : "v2", "\(legacy)", Self.key]
+            [
+                folder.path, zone ?? self.zone, first ?? season.first, last ?? season.last, "30", v1 ? "v1" : "v2",
+                "\(legacy)", Self.key,
+            ]
         )
         return Set(answer.split(separator: "\n").map(String.init))
     }

@@ -11,7 +11,10 @@ import Testing
         let zone: String
         let v1: Bool
         let legacy: Bool
-        var testDescription: String { "TEST_SEED=\(seed) \(zone) \(v1 ? "v1" : "v2")\(legacy ? " legacy" : "")" }
+        var season = AnalyticsShop.Season.march
+        var testDescription: String {
+            "TEST_SEED=\(seed) \(zone) \(season.first) \(v1 ? "v1" : "v2")\(legacy ? " legacy" : "")"
+        }
     }
 
     static let shapes = [
@@ -19,13 +22,14 @@ import Testing
         Shape(seed: 11, zone: "Europe/Berlin", v1: true, legacy: false),
         Shape(seed: 12, zone: "UTC", v1: true, legacy: true),
         Shape(seed: 13, zone: "UTC", v1: false, legacy: false),
+        Shape(seed: 14, zone: "Europe/Berlin", v1: true, legacy: true, season: .october),
     ]
 
     @Test(arguments: shapes)
     func everyMeasureAgrees(shape: Shape) async throws {
-        let shop = try await AnalyticsShop(seed: shape.seed, zone: shape.zone)
+        let shop = try await AnalyticsShop(seed: shape.seed, zone: shape.zone, season: shape.season)
         let settings = shop.settings(v1: shape.v1, legacy: shape.legacy)
-        for record in try await shop.run(shop.jobs(settings), AnalyticsShop.wholeRange) {
+        for record in try await shop.run(shop.jobs(settings), shape.season.wholeRange) {
             #expect(record.state == .succeeded, "\(record.job): \(String(describing: record.error))")
         }
         let stored = try shop.stored()
@@ -34,6 +38,33 @@ import Testing
         #expect(expected.count > 700, "the oracle has something to say")
         let tables = Set(expected.map { $0.prefix { $0 != "|" } })
         #expect(tables.count == AnalyticsShop.measures.count, "every table has rows")
+        await shop.close()
+    }
+
+    /// A name and an account number stand where the source has its tokens: both become tokens of ours.
+    @Test func whatIsNoTokenBecomesOne() async throws {
+        let shop = try await AnalyticsShop(seed: 15)
+        try shop.postgres.psql(
+            shop.sourceURL,
+            """
+            CREATE TEMPORARY TABLE chosen AS SELECT user_token AS was, (ARRAY['JaneDoe', 'DE89370400440532013000',
+                'usr_01_' || repeat('a', 64), 'usr_1_' || repeat('G', 64)])[row_number() OVER (ORDER BY user_token)]
+                AS becomes FROM users_v2 WHERE user_token IN (SELECT user_token FROM payments_v2) LIMIT 4;
+            UPDATE users_v2 SET user_token = becomes FROM chosen WHERE user_token = was;
+            UPDATE orders_v2 SET user_token = becomes FROM chosen WHERE user_token = was;
+            UPDATE payments_v2 SET user_token = becomes, billing_country = 'US', ip_country = 'FR'
+                FROM chosen WHERE user_token = was
+            """
+        )
+        for record in try await shop.run(shop.jobs(shop.settings(v1: false)), AnalyticsShop.wholeRange) {
+            #expect(record.state == .succeeded, "\(record.job): \(String(describing: record.error))")
+        }
+        let stored = try shop.stored()
+        let expected = try shop.expected(v1: false)
+        #expect(stored == expected, "\(difference(stored, expected))")
+        for planted in ["JaneDoe", "DE89", "usr_01_", "GGGG"] {
+            #expect(!stored.contains { $0.contains(planted) }, "\(planted)")
+        }
         await shop.close()
     }
 

@@ -83,6 +83,74 @@ import Testing
         await shop.close()
     }
 
+    /// Days end earlier east of where they ended before, and marks of earlier versions hold the instant of their end.
+    @Test(arguments: [false, true])
+    func anotherZoneIsNoStepBack(marksHoldInstants: Bool) async throws {
+        let shop = try await AnalyticsShop(seed: 47, zone: "UTC")
+        _ = try await Self.clean(shop, shop.jobs(shop.settings(v1: false)))
+        if marksHoldInstants {
+            try shop.postgres.psql(
+                shop.warehouseURL,
+                "UPDATE etl.watermarks SET cursor_ts = (scope || ' 00:00+00')::timestamptz + interval '1 day' "
+                    + "WHERE scope ~ '^[0-9-]{10}$'"
+            )
+        }
+        let eastern = shop.jobs(shop.settings(v1: false, zone: "Asia/Tokyo"))
+        for record in try await shop.run(eastern, AnalyticsShop.wholeRange) {
+            #expect(record.state == .succeeded, "\(record.job): \(record.error?.summary ?? "")")
+        }
+        let stored = try shop.stored()
+        let expected = try shop.expected(v1: false, zone: "Asia/Tokyo")
+        #expect(stored == expected, "\(difference(stored, expected))")
+        await shop.close()
+    }
+
+    /// Jobs whose rows are of nobody do not ask who was erased.
+    @Test func whoWasErasedIsReadForPersonsOnly() async throws {
+        let shop = try await AnalyticsShop(seed: 48)
+        try shop.postgres.psql(shop.warehouseURL, "ALTER TABLE analytics.erasures RENAME TO elsewhere")
+        let settings = shop.settings(v1: false)
+        for record in try await shop.run(shop.jobs(settings), AnalyticsShop.wholeRange) {
+            let isOfPersons = record.job == "user_analytics" || record.job == "payment_analytics"
+            #expect(record.state == (isOfPersons ? .failed : .succeeded), "\(record.job)")
+        }
+        await shop.close()
+    }
+
+    /// The list of erasures is kept from window to window, but an erasure between two of them counts at once.
+    @Test func anErasureBetweenTwoWindowsIsSeen() async throws {
+        let shop = try await AnalyticsShop(seed: 49)
+        let settings = shop.settings(v1: false)
+        let job = try shop.job("payment_analytics", settings)
+        _ = try await shop.run([job], AnalyticsShop.wholeRange)
+        let token = try shop.postgres.psql(
+            shop.warehouseURL,
+            "SELECT user_token FROM analytics.fraud_signals GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
+        ).trimmingCharacters(in: .newlines)
+        try shop.emptyWarehouse()
+        let (postgres, url) = (shop.postgres, shop.warehouseURL)
+        let left = Mutex(3)
+        let erases = Failpoint { name in
+            guard name == "analytics.staged" else { return }
+            let isNow = left.withLock { left in
+                left -= 1
+                return left == 0
+            }
+            guard isNow else { return }
+            try postgres.psql(
+                url,
+                "INSERT INTO analytics.erasures (token_digest, rows_removed, run_id, erased_at) "
+                    + "VALUES (sha256('\(token)'), 0, gen_random_uuid(), now()); "
+                    + "DELETE FROM analytics.fraud_signals WHERE user_token = '\(token)'"
+            )
+        }
+        let record = try #require(try await shop.run([job], failpoint: erases, AnalyticsShop.wholeRange).first)
+        #expect(record.state == .succeeded, "\(record.error?.summary ?? "")")
+        let rows = "SELECT count(*) FILTER (WHERE user_token = '\(token)'), count(*) > 0 FROM analytics.fraud_signals"
+        #expect(try shop.postgres.psql(shop.warehouseURL, rows) == "0|t\n")
+        await shop.close()
+    }
+
     /// Windows that overlap, in either order; the state per user stays that of the newest day.
     @Test func overlappingWindowsEndInTheSameTables() async throws {
         let shop = try await AnalyticsShop(seed: 43)

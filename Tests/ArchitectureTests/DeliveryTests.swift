@@ -60,6 +60,7 @@ import Testing
     func manifestsAreValid() throws {
         let manifests = try Project.files(in: "k8s").filter { !$0.contains("/prometheus-rules.") }
         #expect(manifests.contains("k8s/etl-depl.yml"))
+        #expect(manifests.contains("k8s/etl-sync-job.yml"))
         let answer = try validate(manifests, input: "")
         #expect(answer.status == 0, "\(answer.output)")
     }
@@ -84,6 +85,27 @@ import Testing
         let answer = try validate(["-"], input: manifest.replacing(part, with: replacement))
         #expect(answer.status == 1)
         #expect(answer.output.contains(problem))
+    }
+
+    @Test(
+        .enabled(if: canValidate, "TEST_PYTHON names no Python with kubernetes-validate; bin/test sets it"),
+        arguments: [
+            ("completions: 8", "completions: 9", "does not run: sync --shard $(JOB_COMPLETION_INDEX)/9"),
+            ("values: [75]", "values: [76]", "exit code 75 is not met with Ignore"),
+            ("- type: DisruptionTarget", "- types: DisruptionTarget", "schema:"),
+            ("completionMode: Indexed", "completionMode: NonIndexed", "completionMode Indexed"),
+            ("action: FailJob", "action: Count", "exit code 2 is not met with FailJob"),
+            ("controller-uid", "job-name", "JOB_UID is not the Job's own"),
+            ("job: etl-sync", "app: etl", "the Service would send them requests"),
+            ("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "readOnlyRootFilesystem is not true"),
+        ]
+    )
+    func aBadJobIsFound(part: String, replacement: String, problem: String) throws {
+        let manifest = try #require(Project.text("k8s/etl-sync-job.yml"))
+        #expect(manifest.contains(part))
+        let answer = try validate(["-"], input: manifest.replacing(part, with: replacement))
+        #expect(answer.status == 1)
+        #expect(answer.output.contains(problem), "\(answer.output)")
     }
 
     @Test(.enabled(if: canValidate, "TEST_PYTHON names no Python with kubernetes-validate; bin/test sets it"))

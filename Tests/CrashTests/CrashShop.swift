@@ -20,7 +20,7 @@ struct CrashShop {
         let settings = shop.settings(cart: template)
         try shop.expectDone(try TallymanBinary.run(["migrate", "up"], settings))
         try shop.expectDone(try TallymanBinary.run(["sync", "--verify"], settings))
-        try postgres.psql(template, "TRUNCATE etl.runs, etl.leases, etl.fences")
+        try postgres.psql(template, "TRUNCATE etl.runs, etl.shards, etl.leases, etl.fences")
         return shop
     }
 

@@ -18,7 +18,9 @@ import Testing
             let shop = try await CrashShop.make(products: products)
             let beyond = (0..<bad).map { number in
                 BSONWriter.document { writer in
-                    writer.append("_id", objectID: ShopDocuments.id(number * 700 + products))
+                    var id = ShopDocuments.id(number * 700 + 350)
+                    id[11] += 1
+                    writer.append("_id", objectID: id)
                     writer.append("quantity", string: "many")
                 }
             }
@@ -35,10 +37,10 @@ import Testing
             settings["SYNC_BATCH_SIZE"] = "200"
             try sql(
                 """
-                INSERT INTO product (id) SELECT v FROM unnest(ARRAY['', '0', 'Zed', 'nobody', 'ffffffffffffffffffffffff',
-                    '000000000000000000000000', 'ÿ', 'zzz']) v;
-                INSERT INTO product (id) SELECT left(id, 20) || 'fffe' FROM product
-                    WHERE length(id) = 24 AND id LIKE '65%' ORDER BY id LIMIT 4;
+                INSERT INTO product (id) SELECT v FROM unnest(ARRAY['', '0', 'Zed', 'nobody', 'ÿ', 'zzz',
+                    'ffffffffffffffffffffffff', '000000000000000000000000']) v;
+                INSERT INTO product (id) SELECT '65a00000' || lpad(to_hex(n * 17 + 4), 16, '0')
+                    FROM unnest(ARRAY[1, 200, 300, 590]) n;
                 CREATE TABLE deleted (id text);
                 CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql AS
                     $$ BEGIN INSERT INTO deleted VALUES (old.id); RETURN old; END $$;
@@ -71,6 +73,16 @@ import Testing
             return child.progress.value
         }
 
+        /// Returns once a query answers so.
+        func reach(_ query: String, _ answer: String) async throws {
+            let clock = ContinuousClock()
+            let deadline = clock.now + .seconds(120)
+            while try sql(query) != answer {
+                guard clock.now < deadline else { throw TestServiceMissing("never \(answer): \(query)") }
+                try await clock.sleep(for: .milliseconds(50))
+            }
+        }
+
         func digest() throws -> String { try shop.digest(cart) }
 
         /// Every value of a table that an unsharded sync of a copy has made.
@@ -80,6 +92,7 @@ import Testing
             let name = cart[slash.upperBound...].prefix { $0 != "?" }
             try shop.postgres.psql(shop.postgres.adminURL, "CREATE DATABASE \(copy) TEMPLATE \(name)")
             let other = cart.replacingOccurrences(of: name, with: copy)
+            try shop.postgres.psql(other, "TRUNCATE etl.runs, etl.shards")
             var settings = settings
             settings["CART_DB_URL"] = other
             let whole = try TallymanBinary.run(["sync", "--json"], settings)
@@ -91,7 +104,8 @@ import Testing
 
         static let counts = """
             SELECT state, (SELECT string_agg(key || ':' || value, ' ' ORDER BY key)
-                FROM jsonb_each(summary -> 'counts') WHERE key NOT IN ('batches')) FROM etl.runs
+                FROM jsonb_each(summary -> 'counts') WHERE key IN ('totalProductsInSource', 'orphanedProducts',
+                    'deletedProducts', 'orphansDeferred', 'deadLetters', 'changedMeanwhile')) FROM etl.runs
             WHERE job = 'product_sync' ORDER BY queued_at DESC LIMIT 1
             """
 
@@ -116,7 +130,9 @@ import Testing
             """
         )
         let expected = try rig.unsharded()
-        let cut = try rig.sql("SELECT md5(string_agg(shard || (lower_bound::text), ',' ORDER BY shard)) FROM etl.shards")
+        let cut = try rig.sql(
+            "SELECT md5(string_agg(shard || (lower_bound::text), ',' ORDER BY shard)) FROM etl.shards"
+        )
         let deaths = [1: "write.beforeCommit:2", 2: "compare.settled", 3: "shard.finish"]
         let children = try (0..<7).map { ($0, try rig.start(["--shard", "\($0)/8"], failing: deaths[$0])) }
         for (shard, child) in children {
@@ -138,6 +154,7 @@ import Testing
         #expect([.code(0), .code(3)].contains(last.exit), "\(last.errorText)")
 
         #expect(try rig.digest() == expected.digest, "the union equals one sync")
+        // What was missing or stale differs by what the killed had committed already.
         #expect(try rig.sql(Rig.counts) == expected.counts)
         #expect(try rig.sql("SELECT count(*) > 20, count(*) = count(DISTINCT id) FROM deleted") == "t|t")
         #expect(
@@ -154,7 +171,9 @@ import Testing
                     + "WHERE resolved_at IS NULL"
             ) == "5|5|t|product_sync"
         )
-        #expect(try rig.sql("SELECT summary -> 'details' -> 'finalCount' ->> 'drift' FROM etl.runs WHERE in_parts") == "0")
+        #expect(
+            try rig.sql("SELECT summary -> 'details' -> 'finalCount' ->> 'drift' FROM etl.runs WHERE in_parts") == "0"
+        )
         #expect(try rig.sql("SELECT count(*) FROM etl.runs WHERE in_parts") == "1")
         // What follows is a run of its own, and nothing is left to do.
         let after = try rig.run([])
@@ -210,7 +229,9 @@ import Testing
         // INV-11: a count that does not agree is a failure, and stays one.
         let second = UUID().uuidString.lowercased()
         #expect(try rig.run(["--shard", "0/2", "--run", second]).exit == .code(0))
-        try rig.sql("ALTER TABLE product DISABLE TRIGGER log; DELETE FROM product WHERE id < '65a0000000000000000013ec'")
+        try rig.sql(
+            "ALTER TABLE product DISABLE TRIGGER log; DELETE FROM product WHERE id < '65a0000000000000000013ec'"
+        )
         let proof = try rig.run(["--shard", "1/2", "--run", second])
         #expect(proof.exit == .code(1))
         #expect(proof.outputText.contains("proof-failed"), "\(proof.outputText)")
@@ -241,19 +262,34 @@ import Testing
         rig.close()
     }
 
+    /// INV-4: shards run beside each other, never beside a sync in one process.
+    @Test func aShardWaitsForTheSyncInOneProcess() async throws {
+        let rig = try await Rig.make(products: 600)
+        let whole = try rig.start([], failing: "compare.found:1:stop")
+        try await rig.reach("SELECT count(*) FROM etl.runs WHERE state = 'running'", "1")
+        let refused = try rig.run(["--shard", "0/2", "--wait", "0"])
+        #expect(refused.exit == .code(75), "\(refused.outputText)")
+        #expect(try rig.sql("SELECT count(*) FROM etl.shards") == "0")
+        whole.signal(SIGKILL)
+        #expect(try rig.ended(whole).exit == .signal(SIGKILL))
+        for shard in 0..<2 { #expect(try rig.run(["--shard", "\(shard)/2", "--wait", "60"]).exit == .code(0)) }
+        let states = try rig.sql(
+            "SELECT string_agg(state, ' ' ORDER BY queued_at) FROM etl.runs WHERE job = 'product_sync'"
+        )
+        #expect(states == "interrupted succeeded")
+        rig.close()
+    }
+
     /// INV-4: a shard that froze before its commit is replaced; when it wakes up, it can commit nothing.
     @Test func aFrozenShardCommitsNothingOnceItIsReplaced() async throws {
         let rig = try await Rig.make(products: 600)
         let expected = try rig.unsharded()
         let frozen = try rig.start(["--shard", "0/2"], failing: "write.beforeCommit:1:stop")
-        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            + "AND application_name LIKE 'tallyman writes product_sync/0%' AND state = 'idle in transaction'"
-        let clock = ContinuousClock()
-        let deadline = clock.now + .seconds(120)
-        while try rig.sql(waiting) != "1" {
-            guard clock.now < deadline else { throw TestServiceMissing("the shard did not freeze") }
-            try await clock.sleep(for: .milliseconds(50))
-        }
+        try await rig.reach(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                + "AND application_name LIKE 'tallyman writes product_sync/0%' AND state = 'idle in transaction'",
+            "1"
+        )
         #expect(try rig.run(["--shard", "1/2"]).exit == .code(0), "the others go on")
         let next = try rig.run(["--shard", "0/2", "--wait", "120"])
         #expect(next.exit == .code(0), "\(next.errorText)")

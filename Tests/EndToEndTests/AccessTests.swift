@@ -40,6 +40,22 @@ import Testing
         try await daemon.stop()
     }
 
+    /// Whoever watches has no more rights than the token: the stream ends when it does, by the daemon's own word.
+    @Test func aStreamOfEventsEndsWithItsToken() async throws {
+        let shop = try Shop(products: 1)
+        let daemon = try await RunningDaemon(shop.settings())
+        let token = try await RunningDaemon.token("etl:read", exp: Date().timeIntervalSince1970 + 3)
+        let client = try RawClient(port: daemon.port)
+        client.send(
+            "GET /api/etl/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \(token)\r\nConnection: close\r\n\r\n"
+        )
+        let stream = try await client.waitForEnd()
+        #expect(stream.hasPrefix("HTTP/1.1 200 ") && stream.contains("retry: 2000"), "\(stream.prefix(200))")
+        #expect(stream.hasSuffix("\r\n0\r\n\r\n"), "ended whole")
+        client.close()
+        try await daemon.stop()
+    }
+
     /// The session of the service replaced: reads freely, writes from its own pages only, administers never.
     @Test func theSessionCookieIsBoundToItsOwnSite() async throws {
         let shop = try Shop(products: 1)

@@ -137,6 +137,10 @@ import Testing
         try await client.ask("PUT", path, "{\"cursorTs\": \"2026-11-01T00:00:00Z\", \"cursorId\": \"17\"}")
         #expect(try await client.ask("GET", path).json["watermark"]?["accountId"] == "acme ltd")
         try await client.ask("GET", "/api/etl/watermarks")
+        let plain = "/api/etl/watermarks/cart/retail/sales"
+        try await client.ask("PUT", plain, "{\"cursorValue\": \"17\"}")
+        #expect(try await client.ask("GET", plain).json["watermark"]?["accountId"] == "")
+        try await client.ask("DELETE", plain)
         try await client.ask("PUT", path, "{}", expect: 400)
         try await client.ask("DELETE", path)
         try await client.ask("DELETE", path, expect: 404)

@@ -33,6 +33,38 @@ import Testing
         try await daemon.stop()
     }
 
+    /// Flags that contradict the source's tables: an error at the start, and not ready until it is mended.
+    @Test func theAnalyticsFlagsContradictTheTables() async throws {
+        let postgres = try TestPostgres.shared()
+        let source = try postgres.freshDatabase()
+        let v1 = """
+            CREATE TABLE users (id int, status text, subscription_type text, email_verified bool, last_login_at
+                timestamptz);
+            CREATE TABLE orders (id int, created_at timestamptz, status text, total_amount numeric);
+            CREATE TABLE payments (created_at timestamptz, payment_method text, amount numeric, status text,
+                processing_time_ms int);
+            CREATE TABLE notifications (sent_at timestamptz, channel text, notification_type text, delivered_at
+                timestamptz, opened_at timestamptz, clicked_at timestamptz);
+            """
+        let settings = [
+            "ANALYTICS_SOURCE_URL": source, "ANALYTICS_WAREHOUSE_URL": try postgres.freshDatabase(),
+            "PII_TOKEN_KEY": String(repeating: "k", count: 32), "ENABLE_V1_SCHEMA": "true", "PORT": "0",
+            "ENABLE_SCHEDULER": "false", "LOG_FORMAT": "json",
+        ]
+        #expect(try TallymanBinary.run(["migrate", "up"], settings).exit == .code(0))
+        let daemon = try await RunningDaemon(settings)
+        try await expectReady(false, daemon, because: "analyticsTables: settings-invalid: ENABLE_V1_SCHEMA is true")
+        try await daemon.process.waitForText("a check at start failed")
+        let line = try #require(daemon.log.split(separator: "\n").first { $0.contains("a check at start failed") })
+        #expect(
+            line.contains("\"level\":\"error\"") && line.contains("Let ENABLE_V1_SCHEMA name the schema"),
+            "\(line)"
+        )
+        try postgres.psql(source, v1)
+        try await expectReady(true, daemon)
+        try await daemon.stop()
+    }
+
     @Test func theCartIsDown() async throws {
         let shop = try Shop(products: 3)
         let proxy = try TCPProxy(to: try #require(URL(string: shop.cart)?.port))

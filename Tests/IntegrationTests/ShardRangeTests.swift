@@ -57,14 +57,17 @@ import Testing
     private static func counts(
         _ bench: SyncBench,
         _ plan: ColumnPlan,
-        _ ranges: [SyncRange]
+        _ ranges: [SyncRange],
+        countsRanges: Bool = true
     ) async throws -> (source: [Int], target: [Int]) {
         var source: [Int] = []
         var target: [Int] = []
         let context = context()
         for range in ranges {
             let reader = SourceReader(pool: bench.mongo, plan: plan, context: context, range: range.source)
-            source.append(try await reader.count())
+            source.append(try await reader.countByReading())
+            // nx-27017 counts no range of ids.
+            if countsRanges { #expect(try await reader.count() == source.last) }
             let pages = Read()
             try await reader.readPages(try await reader.brackets()) { await pages.add($0.documents) }
             #expect(await pages.count == source.last)
@@ -168,7 +171,7 @@ import Testing
         let bench = try await SyncBench.make()
         try await bench.load(1_500)
         let (plan, ranges, _) = try await Self.cut(bench, into: 5)
-        let counts = try await Self.counts(bench, plan, ranges)
+        let counts = try await Self.counts(bench, plan, ranges, countsRanges: false)
         #expect(counts.source.reduce(0, +) == 1_500, "\(counts.source)")
         #expect(counts.source.allSatisfy { $0 < 1_000 }, "it is cut: \(counts.source)")
         let run = try await bench.run(bench.job(ProductSyncSettings(shards: 5)))

@@ -46,6 +46,9 @@ import Testing
         }
         #expect(run.summary?["counts"]?["deletedProducts"] == 3)
         #expect(try await bench.number("SELECT count(*)::int FROM etl.shards WHERE state = 'done'") == 2 * shards)
+        try await bench.execute("DELETE FROM etl.runs WHERE cut IS NOT NULL")
+        _ = try await Housekeeping(state: bench.cart, policy: RetentionPolicy()).sweep()
+        #expect(try await bench.number("SELECT count(*)::int FROM etl.shards") == 0, "shards go with their run")
         let after = try await bench.run(bench.job(), RunOptions(dryRun: true))
         #expect(after.summary?["counts"]?["unchangedProducts"] == 3_000)
         #expect(after.summary?["counts"]?["orphanedProducts"] == 0)

@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import Postgres
 import Runtime
 import TestKit
 import Testing
@@ -37,6 +38,36 @@ import Testing
         }
         let unknown = try TallymanBinary.run(["run", "shopify", "--pipeline", "nothing"], environment)
         #expect(unknown.exit != .code(0))
+    }
+
+    /// The process is killed inside and beside the transactions of its pages; the next run goes on and ends in the
+    /// tables of one that nobody killed (INV-1, INV-7).
+    @Test func killedAtAnyPageTheNextRunGoesOn() async throws {
+        var tables: [String] = []
+        let kills = [
+            "write.afterFence:2", "write.afterCommit:2", "write.afterCommit:3", "write.afterCommit:4",
+            "write.beforeCommit:4", "marketplace.page:3",
+        ]
+        for points in [[], kills] {
+            var (url, environment) = try Self.environment()
+            environment["MOCK"] = "1"
+            #expect(try TallymanBinary.run(["migrate", "up"], environment).exit == .code(0))
+            for job in ["shopify", "amazon"] {
+                let run = ["run", job, "--until", "2026-01-20T00:00:00Z"]
+                for point in points {
+                    environment["TALLYMAN_FAILPOINT"] = point
+                    let died = try TallymanBinary.run(run, environment)
+                    #expect(died.exit == .signal(9), "\(job) \(point): \(died.errorText)")
+                }
+                environment["TALLYMAN_FAILPOINT"] = nil
+                let last = try TallymanBinary.run(run, environment)
+                #expect(last.exit == .code(0), "\(job): \(last.errorText)")
+            }
+            let bench = try await PullBench(url: url)
+            tables.append(try bench.tables())
+            await bench.pool.close()
+        }
+        #expect(tables[0] == tables[1])
     }
 
     @Test func overHTTPThePullSurvivesFaultsAndThrottling() async throws {

@@ -69,6 +69,8 @@ struct PullBench: Sendable {
 
     static let silent = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
     static let quick = Backoff(base: .milliseconds(1), ceiling: .milliseconds(5), attemptsMax: 8)
+    /// Beside a page, and inside and right behind its transaction.
+    static let killPoints = ["marketplace.page", "write.afterFence", "write.beforeCommit", "write.afterCommit"]
     static let trade = MockTrade(orderEvery: 14_400)
     static let noon = Date(timeIntervalSince1970: 1_772_366_400)
 

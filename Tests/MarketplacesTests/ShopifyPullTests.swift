@@ -120,9 +120,10 @@ import Testing
                 now: { PullBench.noon }
             )
             let killAt = Int.random(in: 1...6, using: &random)
+            let killPoint = PullBench.killPoints.randomElement(using: &random)
             let reached = Watched(0)
             let failpoint = Failpoint { name in
-                guard name == "marketplace.page", attempt < 5 else { return }
+                guard name == killPoint, attempt < 5 else { return }
                 reached.change { $0 += 1 }
                 if reached.value == killAt { throw TallyError(.unknown, during: "test", "killed") }
             }

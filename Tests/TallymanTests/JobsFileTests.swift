@@ -41,6 +41,26 @@ import Testing
         #expect(schedules.map(\.expressionText) == ["*/30 * * * *", "*/5 * * * *"])
     }
 
+    /// The file's zone for all jobs does not move those whose feature has a zone of its own; an entry of theirs does.
+    @Test func aFeaturesOwnZoneStays() throws {
+        try folder("timezone: Asia/Tokyo\n") { folder in
+            var book = try book(folder)
+            book.zoned = [Self.sync]
+            #expect(try book.schedules().map(\.timeZone.identifier) == ["GMT", "Asia/Tokyo"])
+        }
+        let text = """
+            timezone: Asia/Tokyo
+            jobs:
+              product_sync:
+                timezone: Europe/Berlin
+            """
+        try folder(text) { folder in
+            var book = try book(folder)
+            book.zoned = [Self.sync]
+            #expect(try book.schedules().map(\.timeZone.identifier) == ["Europe/Berlin", "Asia/Tokyo"])
+        }
+    }
+
     @Test func everyKeyArrives() throws {
         let text = """
             timezone: Europe/Berlin

@@ -86,6 +86,11 @@ import Testing
 
     @Test func aTerminalIsWrittenOverInPlace() {
         #expect(TopScreen.text(["a", "b"], over: [], isTerminal: false) == "a\nb\n\n")
+        #expect(TopFrame.clipped("\u{1B}[31mabc\u{1B}[0m", to: 2) == "\u{1B}[31mab\u{1B}[0m")
+        let one: JSONValue = ["timestamp": "a", "jobs": [["lagSeconds": 1, "job": "x"]]]
+        let later: JSONValue = ["timestamp": "b", "jobs": [["lagSeconds": 9, "job": "x"]]]
+        #expect(TopFrame.news(one) == TopFrame.news(later))
+        #expect(TopFrame.news(one) != TopFrame.news(["jobs": [["job": "y"]]]))
         #expect(TopScreen.text(["a"], over: [], isTerminal: true) == "\u{1B}[2J\u{1B}[Ha\u{1B}[K\n\u{1B}[J")
         #expect(TopScreen.text(["c"], over: ["a", "b"], isTerminal: true) == "\u{1B}[Hc\u{1B}[K\n\u{1B}[J")
     }

@@ -97,7 +97,10 @@ def settle():
 
 def counted(kind, count, measured):
     """The measured sync, once its own summary says that it did what the row claims."""
-    found = json.loads(measured["output"][-1])["results"]["productSync"]
+    # A line of libmongoc's own may stand before it.
+    text = measured["output"][-1]
+    found, _ = json.JSONDecoder().raw_decode(text, text.index("{"))
+    found = found["results"]["productSync"]
     if found[f"{kind}Products"] != count:
         raise RuntimeError(f"the sync should have {kind} {count} products: {found}")
     return measured
@@ -150,6 +153,17 @@ def compares(results, products, rounds):
                     counted("inserted", some, run([tallyman("--json")])), both)
 
 
+def peer(results, work, who, products, command, note="", factor=1.0):
+    """One round of a peer; one that fails has an empty cell, and says so."""
+    try:
+        measured = run([command])
+    except (RuntimeError, OSError) as error:
+        print(error, file=sys.stderr)
+        return results.add(work, who, products, None, note=f"failed here: {str(error).splitlines()[0][-80:]}")
+    scaled = {**measured, "seconds": measured["seconds"] * factor, "cpu": measured["cpu"] * factor}
+    results.add(work, who, products, scaled, note=note)
+
+
 def peers(results, products, few):
     """One round each: they take long, and what is looked at is a factor of many."""
     first, unchanged = f"First sync of {products:,} products", f"Compare, nothing changed of {products:,} products"
@@ -164,11 +178,11 @@ def peers(results, products, few):
                "--incremental-strategy", "merge", "--primary-key", "_id", "--yes", "--progress", "log"]
     sling = next(path for path in pathlib.Path(f"{STATE}/sling").rglob("sling-linux-amd64") if path.is_file())
     sling.chmod(0o755)
-    results.add(first, "ingestr 1.1.19", products, run([ingestr]))
-    results.add(unchanged, "ingestr 1.1.19", products, run([ingestr]), note="merges everything once more")
-    results.add(first, "sling 1.4.11", products, run([[
-        str(sling), "run", "--src-conn", made.url, "--src-stream", "products", "--tgt-conn", password, "--tgt-object",
-        "public.sling", "--mode", "full-refresh"]]), note="writes one jsonb column")
+    peer(results, first, "ingestr 1.1.19", products, ingestr)
+    peer(results, unchanged, "ingestr 1.1.19, all of it again", products, ingestr, "merges everything once more")
+    peer(results, first, "sling 1.4.11", products, [
+        str(sling), "run", "--src-conn", made.url, "--src-stream", f"{made.database}.products", "--tgt-conn", password,
+        "--tgt-object", "public.sling", "--mode", "full-refresh"], "writes one jsonb column")
     sql('DROP TABLE IF EXISTS ingestr', 'DROP TABLE IF EXISTS sling')
     for work in (unchanged, stale, missing):
         for who in ("ingestr 1.1.19", "sling 1.4.11", "dlt 1.31.0"):
@@ -177,19 +191,14 @@ def peers(results, products, few):
 
 
 def slow_peers(results, products, few, first, missing, extrapolated, password):
-    factor = products / few
-
-    def scaled(measured):
-        return {**measured, "seconds": measured["seconds"] * factor, "cpu": measured["cpu"] * factor}
-
-    python = f"{STATE}/dlt/bin/python"
-    results.add(first, "dlt 1.31.0 with pymongo", products, scaled(run([[
-        python, str(PEERS / "dlt_copy.py"), made.url, made.database, password, f"{RUN}/dlt"]])), note=extrapolated)
+    python, factor = f"{STATE}/dlt/bin/python", products / few
+    peer(results, first, "dlt 1.31.0 with pymongo", products, [
+        python, str(PEERS / "dlt_copy.py"), made.url, made.database, password, f"{RUN}/dlt"], extrapolated, factor)
     old = [python, str(PEERS / "id_diff.py"), made.url, made.database, CART, "product"]
     empty()
-    results.add(first, "the replaced algorithm", products, scaled(run([old])), note=extrapolated)
+    peer(results, first, "the replaced algorithm", products, old, extrapolated, factor)
     sql("DELETE FROM product WHERE id IN (SELECT id FROM product ORDER BY id LIMIT (SELECT count(*) / 100 FROM product))")
-    results.add(missing, "the replaced algorithm", products, scaled(run([old])), note=extrapolated)
+    peer(results, missing, "the replaced algorithm", products, old, extrapolated, factor)
 
 
 def growth(results, counts, rounds):

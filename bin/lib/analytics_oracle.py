@@ -11,7 +11,7 @@ import fractions
 import hashlib
 import hmac
 import pathlib
-import re
+import string
 import sys
 import zoneinfo
 from decimal import Decimal
@@ -24,6 +24,16 @@ DAY = datetime.timedelta(days=1)
 
 def when(text):
     return datetime.datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
+
+
+def person_of(value):
+    """A token as it stands; what stands in a token's place and is none becomes one."""
+    prefix, _, rest = value.partition("_")
+    version, _, code = rest.partition("_")
+    numbered = version.isascii() and version.isdigit() and 0 < int(version) < 10_000 and str(int(version)) == version
+    if prefix == "usr" and numbered and len(code) == 64 and set(code) <= set("0123456789abcdef"):
+        return value
+    return "usr_1_" + hmac.new(KEY.encode(), value.strip().encode(), hashlib.sha256).hexdigest()
 
 
 def read(name, times, numbers=()):
@@ -39,6 +49,8 @@ def read(name, times, numbers=()):
             if SCHEMA == "v1" and row.get("person") is not None:
                 code = hmac.new(KEY.encode(), row["person"].encode(), hashlib.sha256).hexdigest()
                 row["person"] = f"usr_1_{code}"
+            elif row.get("person") is not None:
+                row["person"] = person_of(row["person"])
             rows.append(row)
     return rows
 
@@ -79,7 +91,12 @@ def total(values):
 def word(text):
     if text is None:
         return "unknown"
-    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_.+-]{0,39}", text) and not re.search(r"[0-9]{6}", text)
+    letters, digits, longest, run = string.ascii_letters, string.digits, 0, 0
+    for character in text:
+        run = run + 1 if character in digits else 0
+        longest = max(longest, run)
+    plain = (1 <= len(text) <= 40 and text[0] in letters and set(text) <= set(letters + digits + "_.+-")
+             and longest < 6)
     return text if plain else "other"
 
 
@@ -165,8 +182,9 @@ def orders_of(day, begin, end):
     sold = collections.defaultdict(list)
     for item in ITEMS:
         if item["order_id"] in kept:
-            plain = re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", item["product_id"] or "")
-            sold[item["product_id"] if plain else "other"].append(item)
+            name = item["product_id"] or ""
+            plain = 1 <= len(name) <= 64 and set(name) <= set(string.ascii_letters + string.digits + "_.:-")
+            sold[name if plain else "other"].append(item)
     rows = []
     for product, items in sold.items():
         revenue = total(item["quantity"] * item["unit_price"] for item in items
@@ -259,9 +277,7 @@ def snapshot(day):
         days = None if seen is None else max(0, (day - local(seen)).days)
         legacy = [None] * 4
         if LEGACY == "true":
-            plain = [value if value and re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,31}", value) else "other"
-                     for value in (row["status"], row["tier"])]
-            legacy = [row["person"], *plain, days]
+            legacy = [row["person"], word(row["status"]), word(row["tier"]), days]
         put("public.user_activity", row["person"], day, local(row["created_at"]), seen and local(seen), days,
             (seen or row["created_at"]) < gone, *legacy)
 

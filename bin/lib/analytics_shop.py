@@ -35,7 +35,11 @@ def instant(first=0, last=None):
         return start - datetime.timedelta(microseconds=1)
     if draw < 0.18:
         return start + datetime.timedelta(hours=RANDOM.choice([1, 2, 3]), minutes=RANDOM.choice([0, 30]))
-    return start + datetime.timedelta(microseconds=RANDOM.randrange(86_400_000_000))
+    following = day + datetime.timedelta(days=1)
+    end = datetime.datetime(following.year, following.month, following.day, tzinfo=TZ).astimezone(UTC)
+    # The 25th hour where clocks are put back; where they are put forward, an hour of the day behind.
+    length = max(end - start, datetime.timedelta(days=1))
+    return start + datetime.timedelta(microseconds=RANDOM.randrange(length // datetime.timedelta(microseconds=1)))
 
 
 def maybe(share, value):
@@ -93,7 +97,7 @@ users = []
 for number in range(1, 401):
     created = maybe(0.02, instant(-60))
     seen = maybe(0.2, instant(-60))
-    users.append((number, created, RANDOM.choice(["active", "active", "blocked", "John Doe, Main Street 5", None]),
+    users.append((number, created, RANDOM.choice(["active", "member1234567", "blocked", "John Doe, Main Street 5", None]),
                   RANDOM.choice(["premium", "Premium", "free", "basic", None]), maybe(0.4, instant(-60)), seen))
 insert("users", "id, email, name, phone, status, subscription_type, email_verified, last_login_at, created_at", [
     (n, f"planted.{n}@example.org", f"Planted Person{n}", f"+49 151 {20000000 + n}", status, tier,

@@ -59,6 +59,38 @@ def deployment_problems(document):
     return problems
 
 
+def job_problems(document):
+    """An Indexed Job of shards: every pod asks for its own shard of as many as there are completions."""
+    job = document["spec"]
+    spec = job["template"]["spec"]
+    labels = job["template"].get("metadata", {}).get("labels", {})
+    problems = ["pods carry app: etl, so the Service would send them requests"] if labels.get("app") == "etl" else []
+    non_root = (spec.get("securityContext") or {}).get("runAsNonRoot") is True
+    if job.get("completionMode") != "Indexed" or "backoffLimitPerIndex" not in job:
+        problems.append("shards need completionMode Indexed and backoffLimitPerIndex")
+    if spec.get("restartPolicy") != "Never":
+        problems.append("restartPolicy is not Never, which a podFailurePolicy needs")
+    if spec.get("terminationGracePeriodSeconds", 0) <= 10:
+        problems.append("terminationGracePeriodSeconds is not above the daemon's own 10 s")
+    rules = (job.get("podFailurePolicy") or {}).get("rules", [])
+    if not any(rule["action"] == "Ignore" and "onPodConditions" in rule for rule in rules):
+        problems.append("a pod that was disrupted counts as failed")
+    actions = {code: rule["action"] for rule in rules for code in (rule.get("onExitCodes") or {}).get("values", [])}
+    for code, action in ((2, "FailJob"), (3, "FailIndex"), (75, "Ignore")):
+        if actions.get(code) != action:
+            problems.append(f"exit code {code} is not met with {action}")
+    for container in spec["containers"]:
+        problems += container_problems(container, non_root)
+        args = " ".join(container.get("args") or [])
+        shard = f"--shard $(JOB_COMPLETION_INDEX)/{job.get('completions')}"
+        if shard not in args or "--run $(JOB_UID)" not in args:
+            problems.append(f"container {container.get('name')} does not run: sync {shard} --run $(JOB_UID)")
+        named = {one["name"]: one.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath") for one in container.get("env") or []}
+        if named.get("JOB_UID") != "metadata.labels['batch.kubernetes.io/controller-uid']":
+            problems.append(f"container {container.get('name')}: JOB_UID is not the Job's own")
+    return problems
+
+
 def settings_problems(document, known):
     values = {**(document.get("data") or {}), **(document.get("stringData") or {})}
     problems = [f"{name} is not in .env.example" for name in values if name not in known]
@@ -69,6 +101,8 @@ def settings_problems(document, known):
 
 def house_problems(document, known):
     problems = []
+    if document.get("kind") == "Job":
+        problems += job_problems(document)
     if (document.get("metadata") or {}).get("labels", {}).get("app") != "etl":
         problems.append("the label app: etl is missing")
     if document.get("kind") == "Deployment":

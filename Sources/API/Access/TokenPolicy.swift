@@ -1,3 +1,5 @@
+import Foundation
+
 /// Decides from a token's claims who the caller is: pure, so that every rule has a test.
 package struct TokenPolicy: Sendable {
     package enum Carrier: Sendable, Equatable {
@@ -41,7 +43,11 @@ package struct TokenPolicy: Sendable {
         switch carrier {
         case .bearer:
             guard claims.exp != nil else { throw .expiryMissing }
-            return Caller(name: name(claims), scopes: Set(named))
+            return Caller(
+                name: name(claims),
+                scopes: Set(named),
+                expires: claims.exp.map(Date.init(timeIntervalSince1970:))
+            )
         case .cookie:
             if claims.exp == nil {
                 guard let iat = claims.iat else { throw .expiryMissing }
@@ -49,7 +55,8 @@ package struct TokenPolicy: Sendable {
                 guard now - iat <= Double(cookieAgeMaxSeconds) else { throw .tooOld }
             }
             let scopes: Set<Scope> = claims.scope == nil ? [.read, .write] : Set(named).subtracting([.admin])
-            return Caller(name: name(claims), scopes: scopes)
+            let end = claims.exp ?? claims.iat.map { $0 + Double(cookieAgeMaxSeconds) }
+            return Caller(name: name(claims), scopes: scopes, expires: end.map(Date.init(timeIntervalSince1970:)))
         }
     }
 

@@ -88,5 +88,6 @@ const api = {
   discardLetter: (id) => ask("DELETE", `/api/etl/dead-letters/${encodeURIComponent(id)}`),
 };
 
-const watermarkPath = (mark) => `/api/etl/watermarks/${[mark.database, mark.source, mark.table, mark.accountId]
+// Without an account the path ends with the table: an empty last segment would be none.
+const watermarkPath = (mark) => `/api/etl/watermarks/${[mark.database, mark.source, mark.table, mark.accountId].filter(Boolean)
   .map(encodeURIComponent).join("/")}${mark.scope ? `?scope=${encodeURIComponent(mark.scope)}` : ""}`;

@@ -101,6 +101,10 @@ function render() {
 function draw() {
   const view = document.getElementById("view");
   const content = session.asks ? [tokenForm()] : route.view.render().flat().filter(Boolean);
+  const fault = staleness(content);
+  if (fault) content.unshift(el("p", { class: "connection lost", role: "alert", "data-key": "stale" },
+    "This could not be read again: ", data(fault.message), " What you see is old."));
+  view.classList.toggle("old", Boolean(fault));
   morphChildren(view, content);
   document.title = session.asks ? "Token needed · Tallyman" : `${titleMark()}${route.view.title} · Tallyman`;
   for (const link of document.querySelectorAll("#nav a")) {
@@ -110,6 +114,13 @@ function draw() {
   document.body.classList.toggle("old", feed.status === "lost" && !session.asks);
   drawSession();
   drawConnection();
+}
+
+// Why what is shown is old although the daemon answers; a view without anything says so itself.
+function staleness(content) {
+  if (session.asks || feed.status === "lost") return null;
+  const fault = route.view.error ?? (store.overview && route.view === overview ? store.overviewError : null);
+  return fault && !content.some((node) => node.getAttribute("role") === "alert") ? fault : null;
 }
 
 const titleMark = () => ({ bad: "✕ ", warning: "△ " }[store.overview?.verdict.level] ?? "");

@@ -3,7 +3,11 @@
 const operate = {
   watermarks: null,
   letters: null,
-  async loadWatermarks() { this.watermarks = (await api.watermarks()).watermarks; render(); },
+  async loadWatermarks() {
+    const answer = await api.watermarks();
+    Object.assign(this, { watermarks: answer.watermarks, moreWatermarks: answer.truncated });
+    render();
+  },
 };
 
 const schedules = {
@@ -70,7 +74,9 @@ const watermarks = {
     if (!marks) return [head, ...waiting(this.error)];
     if (!marks.length) return [head, empty("No position is kept yet.",
       "The first run of a job that reads changes (marketplaces, retail, exports) writes one. The product sync compares everything and needs none.")];
-    return [head, el("section", { class: "panel", "data-key": "marks", "aria-label": "Watermarks" },
+    return [head, operate.moreWatermarks && el("p", { class: "muted", "data-key": "more" },
+      "Of each table the last 50 scopes are shown; ", el("code", {}, "tallyman watermarks list --scopes 10000"), " lists all."),
+    el("section", { class: "panel", "data-key": "marks", "aria-label": "Watermarks" },
       el("div", { class: "scroll" }, el("table", { class: "cards" },
       el("thead", {}, el("tr", {}, ["Source and table", "Account", "Database", "Position", "Moved",
         ""].map((name) => el("th", { scope: "col" }, name || el("span", { class: "visually-hidden" }, "Actions"))))),
@@ -136,5 +142,5 @@ function letterTable(letters) {
     el("td", { class: "act" }, actButton("Retry…", "etl:write", () => retryLetters([letter]),
       { "aria-label": `Retry ${letter.key}`, "data-act": "retry" }),
       actButton("Discard…", "etl:write", () => discardLetter(letter),
-        { class: "quiet", "aria-label": `Discard ${letter.key}` })))))));
+        { class: "quiet", "aria-label": `Discard ${letter.key}`, "data-act": "discard" })))))));
 }

@@ -99,6 +99,8 @@ function preview(view, run) {
         "the same on both sides")),
     idList("Missing", details.missingProductIds, counts.missingProducts), idList("Orphaned", details.extraProductIds,
       counts.orphanedProducts),
+    listed(details.changedDays, "Days that would change", (day) => data(day)),
+    listed(details.measuresOff, "Measures that are off", (one) => [el("code", {}, data(one.measure)), " ", data(one.reason)]),
     staleRows.length > 0 && el("details", { open: staleRows.length <= 20, "data-key": "stale" },
       el("summary", {}, `Stale: ${number(counts.staleProducts)}`,
       staleRows.length < counts.staleProducts && el("span", { class: "muted" }, ` (the first ${staleRows.length})`)),
@@ -109,6 +111,9 @@ function preview(view, run) {
         cell("Columns", null, row.columns.map((column) => [el("code", {}, data(column)), " "])), cell("Values", null,
           valuesCell(view, row.id)))))))));
 }
+
+const listed = (list, name, words) => list?.length > 0 && el("details", { open: list.length <= 20, "data-key": name },
+  el("summary", {}, `${name}: ${number(list.length)}`), el("ul", { class: "ids" }, list.map((one) => el("li", {}, words(one)))));
 
 // Values of rows are personal: asked for one at a time, by those who may, and dropped when the view is left.
 function valuesCell(view, key) {

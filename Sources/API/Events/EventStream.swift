@@ -9,12 +9,13 @@ struct EventStream: Sendable {
     static let heartbeat = Duration.seconds(15)
     let hub: EventHub
 
-    /// The answer that goes on until the client leaves, the run ends or the daemon stops.
+    /// The answer that goes on until the client leaves, the run ends, the caller's token does or the daemon stops.
     ///
     /// `first` gives the state from which the news go on: all runs under way, or the one that is watched.
     func response(
         run: RunID?,
         lastEventID: String?,
+        until end: Date? = nil,
         first: @escaping @Sendable () async throws -> [JSONValue]
     ) throws -> ServerResponse {
         guard hub.watcherCount < EventHub.watchersMax else {
@@ -39,7 +40,7 @@ struct EventStream: Sendable {
                 for event in missed ?? [] {
                     try await write(Self.text("run", id: event.id, event.body))
                 }
-                try await Self.pass(news, endsWithRun: run != nil, write)
+                try await Self.pass(news, endsWithRun: run != nil, until: end, write)
             }
         }
         var headers: HTTPFields = [.contentType: "text/event-stream; charset=utf-8", .cacheControl: "no-store"]
@@ -50,12 +51,16 @@ struct EventStream: Sendable {
     private static func pass(
         _ news: BoundedChannel<RunEvent>,
         endsWithRun: Bool,
+        until end: Date?,
         _ write: ResponseStream.Write
     ) async throws {
         while true {
+            let left = end.map { Duration.seconds($0.timeIntervalSinceNow) } ?? heartbeat
+            // Who watches has no more rights than the token has; the client comes back with a new one or is refused.
+            guard left > .zero else { return }
             let event: RunEvent?
             do {
-                event = try await withDeadline(heartbeat, during: "events.wait") { try await news.receive() }
+                event = try await withDeadline(min(left, heartbeat), during: "events.wait") { try await news.receive() }
             } catch let error as TallyError where error.kind == .deadlineExceeded {
                 // A comment: keeps proxies awake and finds out who is gone.
                 try await write(Array(": \n\n".utf8))

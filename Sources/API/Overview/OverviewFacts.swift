@@ -21,14 +21,16 @@ package struct JobFacts: Sendable {
     /// What still differs after the newest run that compared; nil where the job compares nothing.
     package var drift: Drift? { compared.flatMap { Drift(leftBy: $0) } }
 
-    /// Whether the last proof is older than twice the longest pause of the schedule.
+    /// Whether two instants of the schedule have passed since the last proof, the later one five minutes ago.
     func isOverdue(at now: Date) -> Bool {
-        guard let schedule, !schedule.isPaused, let proved = proved?.finishedAt else { return false }
-        let instants = ([schedule.lastFire].compactMap { $0 } + schedule.nextFires).sorted()
-        let pauses = zip(instants, instants.dropFirst()).map { $1.timeIntervalSince($0) }
-        guard let longest = pauses.max() else { return false }
-        return now.timeIntervalSince(proved) > 2 * longest + 300
+        guard let schedule, !schedule.isPaused, let proved = proved?.finishedAt, schedule.pastInstants.count == 2 else {
+            return false
+        }
+        return proved < schedule.pastInstants[1] && now.timeIntervalSince(schedule.pastInstants[0]) > 300
     }
+
+    /// Whether it is expected to run: by its schedule, or because it compares what others rely on.
+    var isExpected: Bool { job.name != "health_check" && (schedule != nil || compared != nil) }
 }
 
 /// Differences between both sides of a job.

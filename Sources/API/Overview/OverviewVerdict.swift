@@ -59,6 +59,8 @@ package struct OverviewVerdict: Sendable {
         }
         if let scheduler = facts.scheduler, !scheduler.enabled {
             warnings.append(Finding(level: .warning, sentence: "The scheduler is off: nothing runs by itself."))
+        } else if let scheduler = facts.scheduler, scheduler.leader == nil {
+            warnings.append(Finding(level: .warning, sentence: "Nobody leads the schedule: nothing runs by itself."))
         }
         return bad + warnings
     }
@@ -67,7 +69,10 @@ package struct OverviewVerdict: Sendable {
         let name = facts.job.name.rawValue
         var bad: [Finding] = []
         var warnings: [Finding] = []
-        if let ended = facts.ended, ended.state == .failed || ended.state == .interrupted {
+        // What was asked for once and never again is not wrong for ever.
+        let isHistory =
+            facts.schedule == nil && facts.ended?.finishedAt.map { all.now.timeIntervalSince($0) > 86_400 } == true
+        if let ended = facts.ended, ended.state == .failed || ended.state == .interrupted, !isHistory {
             let reason = ended.error.map { ": \($0.summary)" } ?? ""
             let verb = ended.state == .failed ? "failed" : "was interrupted"
             bad.append(Finding(level: .bad, sentence: "The last run of \(name) \(verb)\(reason).", run: ended))
@@ -96,37 +101,41 @@ package struct OverviewVerdict: Sendable {
     }
 
     /// Nothing was found wrong; whether that is good news depends on what was proved.
+    ///
+    /// Judged are the jobs that are expected to run; where none is, every job.
     private static func wellOrUnproved(_ facts: OverviewFacts) -> OverviewVerdict {
-        let comparing = facts.jobs.filter { $0.drift != nil }
-        let oldest = comparing.compactMap(\.compared).min {
-            ($0.finishedAt ?? .distantPast) < ($1.finishedAt ?? .distantPast)
+        let expected = facts.jobs.filter(\.isExpected)
+        let judged = expected.isEmpty ? facts.jobs.filter { $0.job.name != "health_check" } : expected
+        let oldest = earliest(judged.compactMap { $0.compared ?? $0.proved })
+        let unproved = judged.filter { $0.proved == nil && $0.compared == nil }
+        guard let oldest, let first = unproved.first else {
+            return oldest.map { well($0, judged) } ?? nothingProved(unproved.first)
         }
-        if let oldest {
-            let unheard = facts.jobs.filter {
-                $0.schedule != nil && $0.proved == nil && $0.drift == nil && $0.job.name != "health_check"
-            }
-            return OverviewVerdict(
-                level: .ok,
-                sentence: "Nothing is wrong: both sides hold the same.",
-                run: oldest,
-                further: unheard.map { "\($0.job.name) has not run yet." }
-            )
-        }
-        let newest = facts.jobs.compactMap(\.proved).max {
-            ($0.finishedAt ?? .distantPast) < ($1.finishedAt ?? .distantPast)
-        }
-        let unproved = facts.jobs.filter { $0.proved == nil && $0.job.name.rawValue != "health_check" }
-        if let first = unproved.first {
-            return OverviewVerdict(
-                level: .unknown,
-                sentence:
-                    "Nothing is proved yet: \(first.job.name) has not run. A dry run compares and writes nothing.",
-                run: nil
-            )
-        }
-        guard let newest else {
-            return OverviewVerdict(level: .unknown, sentence: "Nothing is proved yet: no job has run.", run: nil)
-        }
-        return OverviewVerdict(level: .ok, sentence: "Nothing is wrong: every job's last run was proved.", run: newest)
+        let others = unproved.count > 1 ? " and \(unproved.count - 1) more have" : " has"
+        return OverviewVerdict(
+            level: .unknown,
+            sentence: "Not everything is proved: \(first.job.name)\(others) not run yet.",
+            run: oldest
+        )
+    }
+
+    private static func well(_ oldest: RunRecord, _ judged: [JobFacts]) -> OverviewVerdict {
+        let compared = earliest(judged.compactMap(\.compared))
+        return OverviewVerdict(
+            level: .ok,
+            sentence: compared == nil
+                ? "Nothing is wrong: every job's last run was proved." : "Nothing is wrong: both sides hold the same.",
+            run: compared ?? oldest
+        )
+    }
+
+    private static func nothingProved(_ first: JobFacts?) -> OverviewVerdict {
+        let who = first.map { "\($0.job.name) has not run." } ?? "no job has run."
+        let advice = first?.job.options.contains(.dryRun) == true ? " A dry run compares and writes nothing." : ""
+        return OverviewVerdict(level: .unknown, sentence: "Nothing is proved yet: \(who)\(advice)", run: nil)
+    }
+
+    private static func earliest(_ runs: [RunRecord]) -> RunRecord? {
+        runs.min { ($0.finishedAt ?? .distantPast) < ($1.finishedAt ?? .distantPast) }
     }
 }

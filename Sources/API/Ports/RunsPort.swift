@@ -89,7 +89,10 @@ package protocol SchedulerPort: Sendable {
 
 /// What the routes ask of the watermarks of all databases.
 package protocol WatermarksPort: Sendable {
-    func list() async throws -> [OperatorWatermark]
+    /// Positions of `source`, or of all; the last `scopes` of each table and account.
+    func list(source: String?, scopes: Int) async throws -> WatermarkList
+    /// - Throws: `.notFound` for an unknown database.
+    func find(_ key: WatermarkKey, in database: String) async throws -> OperatorWatermark?
     /// - Throws: `.notFound` for an unknown database.
     func set(_ key: WatermarkKey, to watermark: Watermark, in database: String) async throws
     func delete(_ key: WatermarkKey, in database: String) async throws -> Bool

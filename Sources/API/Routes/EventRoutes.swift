@@ -19,7 +19,11 @@ struct EventRoutes: Sendable {
     private func all(_ request: APIRequest) async throws -> ServerResponse {
         try request.allowQuery()
         let runs = ports.runs
-        return try EventStream(hub: ports.events).response(run: nil, lastEventID: request.lastEventID) {
+        return try EventStream(hub: ports.events).response(
+            run: nil,
+            lastEventID: request.lastEventID,
+            until: request.caller.expires
+        ) {
             try await runs.runs(RunsQuery(state: .running, limit: 50)).map {
                 RunAnswer.run($0, progress: runs.progress($0.id))
             }
@@ -31,7 +35,11 @@ struct EventRoutes: Sendable {
         let runs = ports.runs
         let text = request.parameter("id")
         guard let id = RunID(text), try await runs.run(id) != nil else { throw Problem.runUnknown(text) }
-        return try EventStream(hub: ports.events).response(run: id, lastEventID: request.lastEventID) {
+        return try EventStream(hub: ports.events).response(
+            run: id,
+            lastEventID: request.lastEventID,
+            until: request.caller.expires
+        ) {
             try await runs.run(id).map { [RunAnswer.run($0, progress: runs.progress(id))] } ?? []
         }
     }

@@ -47,7 +47,10 @@ struct RunRoutes: Sendable {
     private func runJob(_ request: APIRequest) async throws -> ServerResponse {
         try request.checkMediaType()
         try request.allowQuery()
-        let wanted = request.parameter("job").replacing("-", with: "_")
+        // A name as it is; as the services replaced spelled them, with dashes; a key behind a dot may hold dashes itself.
+        let asked = request.parameter("job")
+        let isKnown = ports.runs.jobs.contains { $0.name.rawValue == asked }
+        let wanted = isKnown ? asked : asked.replacing("-", with: "_")
         let candidates = ports.runs.jobs.filter { $0.name.rawValue == wanted || $0.family == wanted }
         var options = try RunOptionsBody.read(
             request.request.body,

@@ -31,15 +31,17 @@ struct RunStarter: Sendable {
 
     private func submit(_ job: JobName, _ options: RunOptions, _ request: APIRequest) async throws -> RunID {
         var id = RunID()
-        let claim = try request.idempotencyClaim()
-        if let claim {
-            switch try await ports.runs.reserve(claim, run: id) {
+        var claim = try request.idempotencyClaim()
+        if let asked = claim {
+            switch try await ports.runs.reserve(asked, run: id) {
             case .new: break
             case .mismatch: throw Self.mismatch
             case .known(let first):
                 // A key whose run never began, because the daemon died in between, begins it now under the same id.
                 if try await ports.runs.run(first) != nil { return first }
                 id = first
+                // Another request claimed it, and may be about to begin the run: the claim is not ours to give back.
+                claim = nil
             }
         }
         do {

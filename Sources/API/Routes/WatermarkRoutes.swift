@@ -6,20 +6,32 @@ package import Runtime
 
 /// Positions of all databases: to look at, and to move back for a replay.
 struct WatermarkRoutes: Sendable {
-    static let path = "/api/etl/watermarks/{database}/{source}/{table}/{account}"
+    /// The second form is for sources without accounts: an empty segment at the end is none.
+    static let paths = [
+        "/api/etl/watermarks/{database}/{source}/{table}/{account}", "/api/etl/watermarks/{database}/{source}/{table}",
+    ]
+    static let scopesRange = 1...10_000
     let ports: APIPorts
 
     var routes: [APIRoute] {
         [
             APIRoute(.get, "/api/etl/watermarks", .read) { request in
-                try request.allowQuery()
-                let list = try await ports.watermarks.list()
-                return .json(["success": true, "watermarks": .array(list.map(WatermarkAnswer.body))])
-            },
-            APIRoute(.get, Self.path, .read) { try await show($0) },
-            APIRoute(.put, Self.path, .admin) { try await set($0) },
-            APIRoute(.delete, Self.path, .admin) { try await delete($0) },
+                try request.allowQuery("source", "scopes")
+                let scopes = try request.queryInt("scopes", in: Self.scopesRange, default: 50)
+                let list = try await ports.watermarks.list(source: request.queryValue("source"), scopes: scopes)
+                return .json([
+                    "success": true, "watermarks": .array(list.marks.map(WatermarkAnswer.body)),
+                    "truncated": .bool(list.isCut),
+                ])
+            }
         ]
+            + Self.paths.flatMap { path in
+                [
+                    APIRoute(.get, path, .read) { try await show($0) },
+                    APIRoute(.put, path, .admin) { try await set($0) },
+                    APIRoute(.delete, path, .admin) { try await delete($0) },
+                ]
+            }
     }
 
     private func key(_ request: APIRequest) throws -> WatermarkKey {
@@ -35,10 +47,7 @@ struct WatermarkRoutes: Sendable {
     private func show(_ request: APIRequest) async throws -> ServerResponse {
         let key = try key(request)
         let database = request.parameter("database")
-        let all = try await ports.watermarks.list()
-        guard let found = all.first(where: { $0.database == database && $0.stored.key == key }) else {
-            throw Self.unknown
-        }
+        guard let found = try await ports.watermarks.find(key, in: database) else { throw Self.unknown }
         return .json(["success": true, "watermark": WatermarkAnswer.body(found)])
     }
 

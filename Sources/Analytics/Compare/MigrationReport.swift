@@ -61,6 +61,7 @@ package struct MigrationReport: Job {
         var report = DifferenceList()
         let measures = try self.measures(catalog, &report)
         return try await source.withTransaction(isolation: .repeatableRead, readOnly: true) { source in
+            try await context.progress.limitStatements(to: settings.statementTimeout, on: source)
             for day in plan.days {
                 context.progress.stage("\(day)")
                 for measure in measures where !measure.isSnapshot || day == plan.last {

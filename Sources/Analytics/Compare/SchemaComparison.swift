@@ -10,7 +10,6 @@ import Runtime
 struct SchemaComparison: Sendable {
     static let buckets = 1_024
     static let rowsMax = 20_000
-    private static let fetchRows = 4_000
 
     let measure: Measure
     let day: CalendarDay
@@ -60,18 +59,14 @@ struct SchemaComparison: Sendable {
             present: catalog.present(measure, schema)
         )
         let columns = measure.columns.map { "q.\($0)::text" }.joined(separator: ", ")
-        _ = try await source.query(
-            """
-            DECLARE tallyman_rows NO SCROLL CURSOR FOR SELECT \(columns) FROM (
-            \(measure.sql(schema, legacy: false))
-            ) AS q
-            """,
-            parameters.values
-        )
         let tokeniser = Tokeniser(settings.key)
-        while true {
-            let rows = try await source.query("FETCH FORWARD \(Self.fetchRows) FROM tallyman_rows").rows
-            guard !rows.isEmpty else { break }
+        let silence = Silence(progress)
+        defer { silence.end() }
+        try await source.stream(
+            "SELECT \(columns) FROM (\n\(measure.sql(schema, legacy: false))\n) AS q",
+            parameters.values
+        ) { rows in
+            silence.end()
             for row in rows {
                 let cells = measure.columns.indices.map { column -> [UInt8]? in
                     guard let value = row[column].bytes, measure.tokenColumns.contains(column) else {
@@ -83,7 +78,6 @@ struct SchemaComparison: Sendable {
             }
             progress.touch()
         }
-        try await source.execute("CLOSE tallyman_rows")
     }
 
     private func take(_ cells: [[UInt8]?], keeping kept: Set<Int>, into side: inout Side) {

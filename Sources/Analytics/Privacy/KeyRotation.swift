@@ -60,18 +60,26 @@ package struct KeyRotation: Job {
             """
         )
         try await readPairs(from: previous, context, into: warehouse)
-        try await warehouse.execute(
-            """
-            CREATE TEMPORARY TABLE tallyman_tokens AS SELECT DISTINCT was, becomes FROM tallyman_pairs;
-            DROP TABLE tallyman_pairs;
-            CREATE INDEX ON tallyman_tokens (was);
-            CREATE INDEX ON tallyman_tokens (becomes);
-            ANALYZE tallyman_tokens
-            """
-        )
+        try await warehouse.withTransaction { warehouse in
+            try await context.progress.patiently(settings.statementTimeout, on: warehouse) {
+                try await warehouse.execute(
+                    """
+                    CREATE TEMPORARY TABLE tallyman_tokens AS SELECT DISTINCT was, becomes FROM tallyman_pairs;
+                    DROP TABLE tallyman_pairs;
+                    CREATE INDEX ON tallyman_tokens (was);
+                    CREATE INDEX ON tallyman_tokens (becomes);
+                    ANALYZE tallyman_tokens
+                    """
+                )
+            }
+        }
         context.progress.stage("rows")
         let swap = TokenSwap(run: context.runID, deletePercentMax: settings.rotationDeletePercentMax)
-        let result = try await context.write(on: warehouse, durable: true) { try await swap.carryOut(on: $0) }
+        let result = try await context.write(on: warehouse, durable: true) { warehouse in
+            try await context.progress.patiently(settings.statementTimeout, on: warehouse) {
+                try await swap.carryOut(on: warehouse)
+            }
+        }
         try await warehouse.execute("DROP TABLE tallyman_tokens")
         return result
     }
@@ -87,9 +95,13 @@ package struct KeyRotation: Job {
         try await source.withConnection { source in
             let catalog = try await SourceCatalog.read(source)
             try await source.withTransaction(isolation: .repeatableRead, readOnly: true) { source in
+                try await context.progress.limitStatements(to: settings.statementTimeout, on: source)
                 for query in PersonQuery.all where query.isThere(catalog, schema) {
+                    let silence = Silence(context.progress)
+                    defer { silence.end() }
                     try await warehouse.copyInStart("COPY tallyman_pairs FROM STDIN (FORMAT binary)")
                     try await source.stream(query.sql(schema)) { rows in
+                        silence.end()
                         var buffer = RowBuffer()
                         for value in rows.compactMap({ $0[0].bytes }) {
                             buffer.append([

@@ -14,20 +14,38 @@ package struct PersonErasure: Job {
     package var targets: [PGPool] { [warehouse] }
 
     let warehouse: PGPool
+    private let statementTimeout: Duration
 
-    package init(warehouse: PGPool) { self.warehouse = warehouse }
+    /// `statementTimeout` is how long one statement over the tables may take.
+    package init(warehouse: PGPool, statementTimeout: Duration = .seconds(3_600)) {
+        self.warehouse = warehouse
+        self.statementTimeout = statementTimeout
+    }
 
     /// What names the person of a token in the option `account`: lower-case hex of the token's SHA-256.
     ///
-    /// Throws `.requestInvalid` for what is no token.
-    package static func account(ofToken token: String) throws -> String {
-        guard Tokeniser.looksLikeToken(Array(token.utf8)) else {
+    /// Throws `.requestInvalid` for what is no token, and for a token of a key version that `settings` do not have: no
+    /// run makes such a token, so its erasure would keep nobody away. The tokens of v2 tables are the source's own.
+    package static func account(ofToken token: String, settings: AnalyticsSettings? = nil) throws -> String {
+        guard let version = Tokeniser.version(ofToken: Array(token.utf8)) else {
             throw TallyError(
                 .requestInvalid,
                 during: "pii.forget",
                 "the person must be named by a token",
-                remedy: "Give the value of user_token, as in --token usr_1_…"
+                remedy: "Give the whole value of user_token, as in --token usr_1_…"
             )
+        }
+        if let settings, settings.readsV1 {
+            let versions = [settings.key.version] + (settings.previousKey.map { [$0.version] } ?? [])
+            guard versions.contains(version) else {
+                throw TallyError(
+                    .requestInvalid,
+                    during: "pii.forget",
+                    "the token is of key version \(version), which is not configured",
+                    remedy: "Configured: \(versions.map(String.init).joined(separator: ", ")) (PII_TOKEN_KEY_VERSION). "
+                        + "Give the person's token of that version."
+                )
+            }
         }
         return SHA256.hash(data: Array(token.utf8)).map { byte in
             String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
@@ -39,7 +57,11 @@ package struct PersonErasure: Job {
         if context.options.dryRun {
             let found = try await context.retrying("pii.forget") {
                 try await warehouse.withConnection { connection in
-                    try await connection.withTransaction(readOnly: true) { try await Self.count(digest, on: $0) }
+                    try await connection.withTransaction(readOnly: true) { connection in
+                        try await context.progress.patiently(statementTimeout, on: connection) {
+                            try await Self.count(digest, on: connection)
+                        }
+                    }
                 }
             }
             return Self.summary(found, dryRun: true)
@@ -47,7 +69,9 @@ package struct PersonErasure: Job {
         let removed = try await context.retrying("pii.forget") {
             try await warehouse.withConnection { connection in
                 try await context.write(on: connection, durable: true) { connection in
-                    try await Self.erase(digest, context.runID, on: connection)
+                    try await context.progress.patiently(statementTimeout, on: connection) {
+                        try await Self.erase(digest, context.runID, on: connection)
+                    }
                 }
             }
         }

@@ -1,4 +1,4 @@
-/// What personal data look like, as PostgreSQL's regular expressions, and the check that follows a match.
+/// What personal data look like, as PostgreSQL's regular expressions, and the checks that follow a match.
 package enum PersonalDataPattern: String, Sendable, CaseIterable {
     case email, phone, card, iban
 
@@ -9,11 +9,12 @@ package enum PersonalDataPattern: String, Sendable, CaseIterable {
         switch self {
         case .email: #"([A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,})"#
         case .phone:
-            // International with +, or grouped as people write national numbers.
+            // International with +, grouped as people write national numbers, or with a trunk prefix and no space.
             #"(?:^|[^[:alnum:]_.:+-])(\+[0-9](?:[ ()./-]{0,2}[0-9]){6,14}"#
                 + #"|\([0-9]{2,5}\)[ -]?[0-9]{3,}(?:[ -]?[0-9]{2,})*"#
-                + #"|[0-9]{3}[ .-][0-9]{3}[ .-][0-9]{4}|0[0-9]{2,4}[ /-][0-9]{5,9})(?![[:alnum:]_])"#
-        case .card: #"(?:^|[^[:alnum:].])([3-6](?:[ -]?[0-9]){12,18})(?![[:alnum:]])"#
+                + #"|[0-9]{3}[ .-][0-9]{3}[ .-][0-9]{4}|0[0-9]{2,4}[ /-][0-9]{5,9}"#
+                + #"|0[1-9][0-9]{8,9}|01[567][0-9]{9}|00[1-9][0-9]{10,12})(?![[:alnum:]_])"#
+        case .card: #"(?:^|[^[:alnum:].])([2-6](?:[ -]?[0-9]){12,47})(?![[:alnum:]])"#
         case .iban: #"(?:^|[^[:alnum:]])([A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?)(?![[:alnum:]])"#
         }
     }
@@ -21,21 +22,13 @@ package enum PersonalDataPattern: String, Sendable, CaseIterable {
     /// Whether a candidate is what it looks like: check digits of cards and of account numbers.
     package func confirms(_ candidate: String) -> Bool {
         switch self {
-        case .email, .phone: return true
-        case .card: return Self.passesLuhn(candidate.utf8.filter { (0x30...0x39).contains($0) }.map { Int($0 - 0x30) })
+        case .email: return true
+        case .phone:
+            let isBare = candidate.utf8.allSatisfy { (0x30...0x39).contains($0) }
+            return !isBare || !CardNumber.isArticleNumber(candidate.utf8.map { Int($0 - 0x30) })
+        case .card: return CardNumber.isIn(candidate)
         case .iban: return Self.passesMod97(candidate.utf8.filter { $0 != 0x20 })
         }
-    }
-
-    /// ISO/IEC 7812-1, annex B.
-    static func passesLuhn(_ digits: [Int]) -> Bool {
-        guard (13...19).contains(digits.count), Set(digits).count > 1 else { return false }
-        let sum = digits.reversed().enumerated().reduce(0) { sum, next in
-            guard next.offset % 2 == 1 else { return sum + next.element }
-            let doubled = next.element * 2
-            return sum + (doubled > 9 ? doubled - 9 : doubled)
-        }
-        return sum % 10 == 0
     }
 
     /// ISO 13616: the first four characters moved to the end, letters as numbers from 10, modulo 97 is 1.

@@ -9,9 +9,12 @@ SELECT person::text AS user_token,
         THEN greatest(0, $3::date - (seen_at::timestamptz AT TIME ZONE $9)::date) END AS days_since_last_activity,
     coalesce(seen_at, u.created_at) < $7 AS is_churned,
     person::text AS user_id,
-    CASE WHEN status::text ~ '^[A-Za-z][A-Za-z0-9_-]{0,31}$' THEN status::text
+    CASE WHEN status IS NULL THEN 'unknown'
+        WHEN status::text ~ '^[A-Za-z][A-Za-z0-9_.+-]{0,39}$' AND status::text !~ '[0-9]{6}' THEN status::text
         ELSE 'other' END AS status,
-    CASE WHEN subscription_type::text ~ '^[A-Za-z][A-Za-z0-9_-]{0,31}$' THEN subscription_type::text
+    CASE WHEN subscription_type IS NULL THEN 'unknown'
+        WHEN subscription_type::text ~ '^[A-Za-z][A-Za-z0-9_.+-]{0,39}$' AND subscription_type::text !~ '[0-9]{6}'
+        THEN subscription_type::text
         ELSE 'other' END AS subscription_type,
     CASE WHEN seen_at IS NOT NULL
         THEN greatest(0, $3::date - (seen_at::timestamptz AT TIME ZONE $9)::date) END AS days_since_last_login

@@ -8,6 +8,12 @@ package struct SourceCatalog: Sendable {
 
     package init(columns: [String: Set<String>]) { self.columns = columns }
 
+    /// The catalog of a source that has all that is read of one schema.
+    package static func complete(_ schema: SourceSchema) -> SourceCatalog {
+        let tables = SourceTable.allCases.map { ($0.name(in: schema), $0.columnsRead(in: schema)) }
+        return SourceCatalog(columns: Dictionary(tables) { first, _ in first })
+    }
+
     /// Looks every table of both schemas up on the search path.
     package static func read(_ connection: PGConnection) async throws -> SourceCatalog {
         var columns: [String: Set<String>] = [:]
@@ -82,6 +88,22 @@ package struct SourceCatalog: Sendable {
             }
         }
         return (on, off)
+    }
+
+    /// Throws what a run would refuse: flags that contradict the tables, main tables that are missing or broken.
+    package func check(_ settings: AnalyticsSettings) throws {
+        _ = try legacy(settings)
+        for area in AnalyticsJob.areas { _ = try split(area.measures, main: area.main, schema: settings.schema) }
+    }
+
+    /// Statements that let `role` read of a schema's tables what the runs read and the source has, and no more.
+    package func grants(_ schema: SourceSchema, to role: String) -> [String] {
+        SourceTable.allCases.compactMap { table in
+            let name = table.name(in: schema)
+            let read = table.columnsRead(in: schema).intersection(columns[name] ?? []).sorted()
+            guard !read.isEmpty else { return nil }
+            return "GRANT SELECT (\(read.joined(separator: ", "))) ON TABLE \(name) TO \(role);"
+        }
     }
 
     /// The optional columns of a measure's tables that are there.

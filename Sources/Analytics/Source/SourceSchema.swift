@@ -68,13 +68,22 @@ package enum SourceTable: Sendable, CaseIterable {
     }
 
     /// Columns that a query reads when they are there and does without when they are not.
-    static let optional: Set<String> = ["billing_country", "ip_country", "bounced_at", "failed_at", "status"]
+    static let optional = allCases.reduce(into: Set<String>()) { $0.formUnion($1.optional) }
+
+    /// Those of this table.
+    var optional: Set<String> {
+        switch self {
+        case .users, .orders, .items: []
+        case .payments: ["billing_country", "ip_country"]
+        case .notifications: ["bounced_at", "failed_at", "status"]
+        }
+    }
 }
 
 extension SourceTable {
     /// Every column that a query of ours reads when the source has it; no e-mail, name, phone, card or address.
     package func columnsRead(in schema: SourceSchema) -> Set<String> {
         let needs = Measure.all.flatMap { $0.needs(schema) }.filter { $0.table == self }
-        return needs.reduce(promised(in: schema)) { $0.union($1.columns) }
+        return needs.reduce(promised(in: schema).union(optional)) { $0.union($1.columns) }
     }
 }

@@ -45,7 +45,7 @@ package struct Tokeniser: Sendable {
 
     /// A token of the source as it is; anything else that stands in its place becomes a token of ours.
     ///
-    /// A token holds letters, digits, `_` and `-`, and at least one letter: no e-mail, phone or card passes for one.
+    /// A token is `usr_`, a version and 64 hex digits: no name, e-mail, phone, card or account number passes for one.
     package func admitted(_ value: [UInt8]) -> [UInt8] { Self.looksLikeToken(value) ? value : token(value) }
 
     /// The token for a person's value of the source: v1 has identifiers, v2 tokens.
@@ -66,9 +66,15 @@ package struct Tokeniser: Sendable {
         return Array(bytes[first...last])
     }
 
-    static func looksLikeToken(_ value: [UInt8]) -> Bool {
-        let isLetter: (UInt8) -> Bool = { (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) }
-        return (4...128).contains(value.count) && value.contains(where: isLetter)
-            && value.allSatisfy { isLetter($0) || (0x30...0x39).contains($0) || $0 == 0x5F || $0 == 0x2D }
+    static func looksLikeToken(_ value: [UInt8]) -> Bool { version(ofToken: value) != nil }
+
+    /// The key version that a token carries, 1 to 9999; nil for what is no token.
+    static func version(ofToken value: [UInt8]) -> Int? {
+        let parts = value.split(separator: 0x5F, omittingEmptySubsequences: false)
+        guard parts.count == 3, Array(parts[0]) == Array("usr".utf8), parts[2].count == 64,
+            parts[2].allSatisfy({ digits.contains($0) }), (1...4).contains(parts[1].count),
+            parts[1].allSatisfy({ (0x30...0x39).contains($0) }), parts[1].first != 0x30
+        else { return nil }
+        return parts[1].reduce(0) { $0 * 10 + Int($1 - 0x30) }
     }
 }

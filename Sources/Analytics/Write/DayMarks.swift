@@ -1,5 +1,4 @@
 import Engine
-import Foundation
 import Postgres
 import Runtime
 
@@ -31,7 +30,7 @@ struct DayMarks: Sendable {
     }
 
     /// The newest day computed so far.
-    func newest(on connection: PGConnection, zone: TimeZone) async throws -> CalendarDay? {
+    func newest(on connection: PGConnection) async throws -> CalendarDay? {
         let mark = try await Watermarks.read(key(""), on: connection)
         return mark?.value.flatMap { CalendarDay($0) }
     }
@@ -60,18 +59,16 @@ struct DayMarks: Sendable {
     func advance(
         _ window: [CalendarDay],
         digests: [CalendarDay: RowDigest],
-        zone: TimeZone,
         in connection: PGConnection
     ) async throws {
         for day in window {
-            let end = day.advanced(by: 1).start(in: zone)
-            let mark = Watermark(instant: end, value: (digests[day] ?? RowDigest()).hex)
+            // The day and its rows are what count; an instant would go back when the zone is changed.
+            let mark = Watermark(value: (digests[day] ?? RowDigest()).hex)
             try await move(key("\(day)"), to: mark, in: connection)
         }
         guard let last = window.last else { return }
-        let newest = try await newest(on: connection, zone: zone)
+        let newest = try await newest(on: connection)
         if newest.map({ $0 < last }) ?? true {
-            // The day is what counts; an instant would go back when the zone is changed.
             try await move(key(""), to: Watermark(value: "\(last)"), in: connection)
         }
     }

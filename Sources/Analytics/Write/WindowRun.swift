@@ -11,6 +11,25 @@ struct WindowRun: Sendable {
     let marks: DayMarks
     let backfill: Backfill?
     let plan: DayPlan
+    private let erasures = ErasureList()
+
+    init(
+        job: AnalyticsJob,
+        catalog: SourceCatalog,
+        measures: [Measure],
+        legacy: Bool,
+        marks: DayMarks,
+        backfill: Backfill?,
+        plan: DayPlan
+    ) {
+        self.job = job
+        self.catalog = catalog
+        self.measures = measures
+        self.legacy = legacy
+        self.marks = marks
+        self.backfill = backfill
+        self.plan = plan
+    }
 
     private struct Outcome: Sendable {
         let staged: [StagedDay]
@@ -41,14 +60,16 @@ struct WindowRun: Sendable {
         _ context: RunContext,
         _ warehouse: PGConnection
     ) async throws -> Outcome {
-        let erased = try await erasedTokens(warehouse)
+        // Rows without persons have nobody to leave out.
+        let hasPersons = measures.contains { !$0.tokenColumns.isEmpty }
+        let erased = hasPersons ? try await erasures.now(on: warehouse) : nil
         let stage = WindowStage(
             reader: WindowReader(
                 settings: job.settings,
                 schema: job.settings.schema,
                 legacy: legacy,
                 catalog: catalog,
-                erased: erased
+                erased: erased ?? []
             ),
             warehouse: warehouse,
             writes: !context.options.dryRun,
@@ -57,7 +78,8 @@ struct WindowRun: Sendable {
         let snapshotDay = try await snapshotDay(warehouse)
         let staged = try await job.withSource(context) { source in
             try await source.withTransaction(isolation: .repeatableRead, readOnly: true) { source in
-                try await stage.fill(measures, window, snapshotDay: snapshotDay, from: source)
+                try await context.progress.limitStatements(to: job.settings.statementTimeout, on: source)
+                return try await stage.fill(measures, window, snapshotDay: snapshotDay, from: source)
             }
         }
         try await context.failpoint.reach("analytics.staged")
@@ -69,9 +91,11 @@ struct WindowRun: Sendable {
             return Outcome(staged: staged, written: 0)
         }
         let written = try await context.write(on: warehouse, durable: true) { warehouse in
-            let replacer = DayReplacer(runID: context.runID, erasures: erased.count)
-            let written = try await replacer.replace(staged, on: warehouse)
-            try await marks.advance(window, digests: digests, zone: job.settings.zone, in: warehouse)
+            let replacer = DayReplacer(runID: context.runID, erasures: erased?.count)
+            let written = try await context.progress.patiently(job.settings.statementTimeout, on: warehouse) {
+                try await replacer.replace(staged, on: warehouse)
+            }
+            try await marks.advance(window, digests: digests, in: warehouse)
             if let backfill { try await marks.advance(backfill, window, of: plan, in: warehouse) }
             return written
         }
@@ -101,13 +125,5 @@ struct WindowRun: Sendable {
             return true
         }
         return false
-    }
-
-    private func erasedTokens(_ warehouse: PGConnection) async throws -> Set<[UInt8]> {
-        let rows = try await warehouse.query("SELECT token_digest FROM analytics.erasures LIMIT 1000001").rows
-        guard rows.count <= 1_000_000 else {
-            throw TallyError(.limitExceeded, during: "analytics.erasures", "more than 1,000,000 persons were erased")
-        }
-        return Set(rows.compactMap { $0[0].bytes })
     }
 }

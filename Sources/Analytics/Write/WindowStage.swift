@@ -59,8 +59,12 @@ struct WindowStage: Sendable {
 
     private func stage(_ measure: Measure, _ day: CalendarDay, from source: PGConnection) async throws -> RowDigest {
         var copied = 0
+        // An aggregate says nothing until it is done: the statement's own limit watches over it.
+        let silence = Silence(progress)
+        defer { silence.end() }
         // The COPY begins with the first rows, so that a slow query does not hold it open.
         let digest = try await reader.read(measure, day, from: source) { buffer in
+            silence.end()
             if writes {
                 if copied == 0 {
                     try await warehouse.copyInStart(

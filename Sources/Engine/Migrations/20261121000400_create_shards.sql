@@ -9,7 +9,7 @@ ALTER TABLE etl.runs
 CREATE INDEX runs_cut ON etl.runs (job, queued_at DESC, id DESC) WHERE cut IS NOT NULL;
 
 CREATE TABLE etl.shards (
-    run_id uuid NOT NULL REFERENCES etl.runs (id) ON DELETE CASCADE,
+    run_id uuid NOT NULL,
     shard int NOT NULL CHECK (shard >= 0),
     -- Half-open: from the lower bound on, up to but without the upper one; an absent side is open.
     lower_bound jsonb,

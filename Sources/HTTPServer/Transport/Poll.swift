@@ -3,10 +3,10 @@ import Glibc
 
 /// An epoll instance: tells which descriptors can be used, each change once (edge-triggered).
 ///
-/// Ours, and not a dispatch source for each socket, because on Linux Dispatch forgets a source whose peer has hung up on
-/// the source's queue while its own thread still walks the same record (swift-corelibs-libdispatch, issue 949): any
-/// client could crash the process by leaving. An epoll instance never hangs up, so one source over it is safe; and a
-/// connection costs two system calls for its whole life instead of some for every wait.
+/// Ours, and not a dispatch source for each socket, because Dispatch on Linux forgets a source whose peer has hung up
+/// on the source's queue while its own thread still walks the same record (swift-corelibs-libdispatch, issue 949): any
+/// client could crash the process by leaving. An epoll instance never hangs up, so that one source over it is safe; and
+/// a connection costs two system calls for its whole life instead of some for every wait.
 struct Poll: Sendable {
     struct Event {
         let token: UInt64

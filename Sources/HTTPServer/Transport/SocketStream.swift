@@ -74,8 +74,8 @@ final class SocketStream: ByteStream {
         }
     }
 
-    func write(_ bytes: [UInt8], within limit: Duration) async throws {
-        var sent = try writeNow(bytes)
+    func write(_ bytes: [UInt8], from sent: Int, within limit: Duration) async throws {
+        var sent = sent + (try sendNow(bytes[sent...]))
         var end: UInt64?
         while sent < bytes.count {
             let until = end ?? Shard.end(of: limit)

@@ -48,7 +48,11 @@ struct Puller {
         context.progress.stage("\(scope.source) \(pipeline.rawValue)")
         do {
             try await readNotices(&state)
-            try await readCut(&state, since: since)
+            do {
+                try await readCut(&state, since: since)
+            } catch is ClockAhead {
+                // Our clock was set back meanwhile: the window is read again from its beginning, with another end.
+            }
             let isFirst = stored == nil && since == nil && plan.firstLookback == nil && context.options.full != true
             try await read(&state, since: since, until: until)
             if plan.sweeps, !isFirst { try await sweep(&state, state.result.until) }

@@ -19,6 +19,17 @@ package struct FinalCount: Sendable, Equatable {
         self.shards = shards
     }
 
+    /// The same with another count of the source.
+    package func recounted(source: Int) -> FinalCount {
+        FinalCount(
+            expectedSource: expectedSource,
+            countedSource: source,
+            expectedTarget: expectedTarget,
+            countedTarget: countedTarget,
+            shards: shards
+        )
+    }
+
     /// Rows that both sides are off by together.
     package var drift: Int { abs(countedSource - expectedSource) + abs(countedTarget - expectedTarget) }
 

@@ -98,33 +98,8 @@ package struct SourceSampler: Sendable {
 
     private func walked(_ wanted: Int, _ brackets: [IDBracket]) async throws -> [IDPosition] {
         var thinner = SampleThinner<IDPosition>(wanted: wanted)
-        for segment in IDSegment.all(of: brackets, in: .everything) {
-            var filter = segment.first
-            while true {
-                try Task.checkCancellation()
-                let page = MongoFind(
-                    collection: collection,
-                    filter: filter,
-                    sort: SourceReader.sort(ascending: true),
-                    projection: SourceReader.idOnly,
-                    limit: SourceReader.pageRowsMax,
-                    batchSize: SourceReader.pageRowsMax
-                )
-                let ids = try await context.retrying("source.walk") {
-                    try await pool.withSession { try await $0.findAll(page) }
-                }
-                var last: IDPosition?
-                for document in ids {
-                    guard let id = RowEncoder.identifier(of: document.bytes.span) else { continue }
-                    let position = IDPosition(id, of: document.bytes.span)
-                    thinner.add(position)
-                    last = position
-                }
-                context.progress.touch()
-                guard let last, !segment.isSingleValue else { break }
-                filter = segment.filter(after: last)
-            }
-        }
+        try await IDWalk(pool: pool, collection: collection, context: context)
+            .run(brackets, in: .everything) { thinner.add($0) }
         return thinner.values
     }
 }

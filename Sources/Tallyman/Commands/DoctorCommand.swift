@@ -13,9 +13,12 @@ struct DoctorCommand: TallyCommand {
     func execute(_ console: Console) async throws -> ExitStatus {
         // Invalid settings end here with exit status 2 and all of them by name: nothing else can be checked then.
         let graph = try Graph(try settings())
-        let findings = try await graph.closing { await Doctor(graph: $0).examine() }
+        let (findings, grants) = try await graph.closing { graph in
+            var grants: [String] = []
+            for feature in graph.features { grants += await feature.grants() }
+            return (await Doctor(graph: graph).examine(), grants)
+        }
         let failures = findings.filter { $0.verdict == .bad }.count
-        let grants = graph.features.flatMap(\.grants)
         console.answer([
             "success": .bool(failures == 0),
             "checks": .array(findings.map(\.json)), "grants": .array(grants.map { .string($0) }),

@@ -11,7 +11,8 @@ struct ForgetCommand: TallyCommand {
         abstract: "Remove a person's rows from the warehouse and keep them away; the erasure is recorded.",
         discussion: """
             The person is named by the token in user_token. What is kept is the token's SHA-256, in analytics.erasures
-            and in the ledger: enough to keep the person out of later runs, not enough to find anybody.
+            and in the ledger: enough to keep the person out of later runs, not enough to find anybody. The exit
+            status is 4 when no row has the token: mistyped, of another key, or forgotten before.
             """
     )
 
@@ -25,8 +26,10 @@ struct ForgetCommand: TallyCommand {
     var dryRun = false
 
     func execute(_ console: Console) async throws -> ExitStatus {
-        let account = try PersonErasure.account(ofToken: token)
-        let graph = try Graph(try settings())
+        let settings = try settings()
+        let feature = settings.features.lazy.compactMap { $0 as? AnalyticsFeature }.first
+        let account = try PersonErasure.account(ofToken: token, settings: feature?.analytics)
+        let graph = try Graph(settings)
         var options = RunOptions()
         options.dryRun = dryRun
         options.account = account
@@ -37,6 +40,14 @@ struct ForgetCommand: TallyCommand {
             waitSeconds: waiting.wait,
             console: console
         )
-        return RunReport.ended(record, console)
+        let status = RunReport.ended(record, console)
+        let rows = record.summary?["counts"]?[dryRun ? "rowsFound" : "rowsRemoved"]?.int
+        guard status == .done, rows == 0 else { return status }
+        console.note(
+            dryRun
+                ? "Nobody: no row of the warehouse has this token."
+                : "Nobody: no row of the warehouse has this token. It is recorded: no later run will write one."
+        )
+        return .nobody
     }
 }

@@ -50,7 +50,10 @@ struct TopCommand: TallyCommand {
         while true {
             do {
                 let overview = try await look(address, transport, reader)
-                screen.show(TopFrame(overview: overview, now: Date(), isColoured: isTerminal).lines)
+                let window = isTerminal ? Console.windowSize(STDOUT_FILENO) : nil
+                let frame = TopFrame(overview: overview, now: Date(), isColoured: isTerminal, window: window)
+                // Ages move on by themselves; that is no news to who reads lines.
+                screen.show(frame.lines, news: isTerminal ? nil : TopFrame.news(overview))
             } catch let error as TallyError where error.kind.disposition == .retry {
                 screen.lost(error.summary)
             }
@@ -109,12 +112,19 @@ struct TopCommand: TallyCommand {
 struct TopScreen {
     let isTerminal: Bool
     private var last: [String] = []
+    private var lastNews: JSONValue?
     private var lostSince: Date?
 
     init(isTerminal: Bool) { self.isTerminal = isTerminal }
 
-    mutating func show(_ lines: [String]) {
+    /// - Parameter news: what decides whether there is anything to show; nil: the lines themselves.
+    mutating func show(_ lines: [String], news: JSONValue? = nil) {
+        let isBack = lostSince != nil
         lostSince = nil
+        if let news {
+            guard isBack || news != lastNews else { return }
+            lastNews = news
+        }
         write(lines)
     }
 

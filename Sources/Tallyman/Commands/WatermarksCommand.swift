@@ -34,15 +34,23 @@ struct WatermarksCommand: AsyncParsableCommand {
     struct List: TallyCommand {
         static let configuration = CommandConfiguration(commandName: "list", abstract: "List all positions.")
         @OptionGroup var common: CommonOptions
+        @Option(name: .long, help: "Only positions of this source.")
+        var source: String?
+        @Option(name: .long, help: "How many scopes of each table and account, 1 to 10000.")
+        var scopes = 50
+
+        func validate() throws {
+            guard (1...10_000).contains(scopes) else { throw ValidationError("--scopes must be from 1 to 10000.") }
+        }
 
         func execute(_ console: Console) async throws -> ExitStatus {
             let graph = try Graph(try settings())
             let found = try await graph.closing { graph in
                 try await graph.migrations.require()
-                return try await graph.ports().watermarks.list()
+                return try await graph.ports().watermarks.list(source: source, scopes: scopes)
             }
-            let bodies = found.map(WatermarkAnswer.body)
-            console.answer(["success": true, "watermarks": .array(bodies)])
+            let bodies = found.marks.map(WatermarkAnswer.body)
+            console.answer(["success": true, "watermarks": .array(bodies), "truncated": .bool(found.isCut)])
             for body in bodies {
                 let names = [
                     "database", "source", "table", "accountId", "scope", "cursorTs", "cursorValue", "cursorId",
@@ -51,6 +59,7 @@ struct WatermarksCommand: AsyncParsableCommand {
                 console.line(words.joined(separator: "  ") + "  since \(body["updatedAt"]?.string ?? "?")")
             }
             if bodies.isEmpty { console.line("none") }
+            if found.isCut { console.line("there are more: --source and --scopes show them") }
             return .done
         }
     }

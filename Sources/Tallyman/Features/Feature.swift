@@ -39,7 +39,9 @@ struct Feature: Sendable {
     /// What of that is looked at when the daemon starts, and only logged; nil for nothing.
     let atStart: (@Sendable () async -> [Doctor.Finding])?
     /// GRANT statements that give a role what the feature needs, and no more.
-    let grants: [String]
+    let grants: @Sendable () async -> [String]
+    /// Jobs whose schedules are in a zone of the feature's own: neither `TIMEZONE` nor the file's zone moves them.
+    var zonedJobs: Set<JobName> = []
     /// Counts and sizes of both sides for `/stats`; nil where the feature has none.
     let stats: (@Sendable () async throws -> JSONValue)?
     /// Shows one record of its job on both sides; nil where the feature cannot.
@@ -61,7 +63,7 @@ struct Feature: Sendable {
         probes: [NamedProbe] = [],
         examine: @escaping @Sendable () async -> [Doctor.Finding] = { [] },
         atStart: (@Sendable () async -> [Doctor.Finding])? = nil,
-        grants: [String] = [],
+        grants: @escaping @Sendable () async -> [String] = { [] },
         stats: (@Sendable () async throws -> JSONValue)? = nil,
         difference: DifferenceReader? = nil,
         mongoPools: [(name: String, pool: MongoPool)] = [],

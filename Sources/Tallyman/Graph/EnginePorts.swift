@@ -100,7 +100,13 @@ struct EngineScheduler: SchedulerPort {
 struct EngineWatermarks: WatermarksPort {
     let store: WatermarkStore
 
-    func list() async throws -> [OperatorWatermark] { try await prepared { try await store.list() } }
+    func list(source: String?, scopes: Int) async throws -> WatermarkList {
+        try await prepared { try await store.list(source: source, scopes: scopes) }
+    }
+
+    func find(_ key: WatermarkKey, in database: String) async throws -> OperatorWatermark? {
+        try await prepared { try await store.find(key, in: database) }
+    }
 
     func set(_ key: WatermarkKey, to watermark: Watermark, in database: String) async throws {
         try await prepared { try await store.set(key, to: watermark, in: database) }

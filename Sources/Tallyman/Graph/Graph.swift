@@ -74,7 +74,8 @@ final class Graph: Sendable {
             zone: zone,
             zoneIsPinned: settings.schedule.given.contains(.timeZone),
             jobs: Dictionary(jobs.map { ($0.name, $0.knownOptions) }, uniquingKeysWith: { first, _ in first }),
-            folder: settings.configFolder
+            folder: settings.configFolder,
+            zoned: features.reduce(into: []) { $0.formUnion($1.zonedJobs) }
         )
         self.book = book
         let housekeeping = Housekeeping(

@@ -15,7 +15,7 @@ struct StartChecks: Service {
                 for finding in await feature.atStart?() ?? [] where finding.verdict == .bad {
                     guard !Task.isCancelled else { return }
                     logger.event(
-                        .warning,
+                        .error,
                         "a check at start failed",
                         [.key: finding.check, .error: finding.detail, .remedy: finding.remedy ?? ""]
                     )

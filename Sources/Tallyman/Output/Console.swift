@@ -8,6 +8,8 @@ enum ExitStatus: Int32, Sendable {
     case failed = 1
     case usage = 2
     case deadLetters = 3
+    /// Nobody has what the command was about.
+    case nobody = 4
     /// Another run holds the lease (EX_TEMPFAIL).
     case busy = 75
 }
@@ -53,6 +55,15 @@ final class Console: Sendable {
     static func write(_ text: String, to handle: FileHandle) {
         // A reader that went away (`| head`) is no failure of the command.
         try? handle.write(contentsOf: Data(text.utf8))
+    }
+
+    /// Rows and columns of a terminal; nil when it does not say.
+    static func windowSize(_ descriptor: Int32) -> (rows: Int, columns: Int)? {
+        var size = winsize()
+        guard unsafe ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_row > 0, size.ws_col > 0 else {
+            return nil
+        }
+        return (Int(size.ws_row), Int(size.ws_col))
     }
 
     static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }

@@ -10,6 +10,8 @@ struct TopFrame {
     let overview: JSONValue
     let now: Date
     var isColoured = false
+    /// Rows and columns of the terminal; what does not fit is left out, and said. nil: no limit.
+    var window: (rows: Int, columns: Int)?
 
     private enum Tone: String {
         case good = "32"
@@ -21,7 +23,40 @@ struct TopFrame {
     }
 
     var lines: [String] {
-        [verdict] + further + ["", databases, scheduler] + running + [""] + table
+        let all = [verdict] + further + ["", databases, scheduler] + running + [""] + table
+        guard let window else { return all }
+        // The cursor waits on a row of its own.
+        let room = max(2, window.rows - 1)
+        let shown = all.count <= room ? all : all.prefix(room - 1) + ["… \(all.count - room + 1) more lines"]
+        return shown.map { Self.clipped($0, to: window.columns) }
+    }
+
+    /// The overview without what changes by itself: ages, and how often a run was heard of.
+    static func news(_ overview: JSONValue) -> JSONValue {
+        switch overview {
+        case .object(let members):
+            let volatile = ["timestamp", "lagSeconds", "heartbeatAt", "watchers", "nextFires"]
+            return .object(members.filter { !volatile.contains($0.key) }.mapValues(news))
+        case .array(let items): return .array(items.map(news))
+        default: return overview
+        }
+    }
+
+    /// The first `columns` characters of a line; what sets a colour takes no place.
+    static func clipped(_ line: String, to columns: Int) -> String {
+        var shown = ""
+        var width = 0
+        var isEscape = false
+        for character in line {
+            if character == "\u{1B}" { isEscape = true }
+            if !isEscape {
+                guard width < columns else { continue }
+                width += 1
+            }
+            shown.append(character)
+            if isEscape, character == "m" { isEscape = false }
+        }
+        return shown
     }
 
     private var verdict: String {

@@ -6,7 +6,7 @@ import Runtime
 
 /// All schedules: what features bring, what `jobs.yaml` says, and the environment on top.
 struct ScheduleBook: Sendable {
-    /// What features bring, in the zone of `TIMEZONE`.
+    /// What features bring, in the zone of `TIMEZONE` unless they have one of their own.
     let standard: [ScheduleDefinition]
     /// Jobs whose expression an environment variable gave: the file does not change it.
     let pinned: Set<JobName>
@@ -15,6 +15,8 @@ struct ScheduleBook: Sendable {
     let zoneIsPinned: Bool
     let jobs: [JobName: Set<RunOptionName>]
     let folder: String
+    /// Jobs whose zone is their feature's own: only an entry of theirs in the file changes it.
+    var zoned: Set<JobName> = []
 
     /// The schedules as they are to be now; reads the file again each time.
     ///
@@ -23,7 +25,7 @@ struct ScheduleBook: Sendable {
         let file = try JobsFile.read(folder: folder, jobs: jobs)
         var result = standard
         if let zone = file.timeZone, !zoneIsPinned {
-            for index in result.indices { result[index].timeZone = zone }
+            for index in result.indices where !zoned.contains(result[index].job) { result[index].timeZone = zone }
         }
         for entry in file.entries {
             let position = result.firstIndex { $0.job == entry.job }

@@ -75,6 +75,7 @@ enum SettingName: String, CaseIterable, Sendable {
     case analyticsLookbackDays = "ANALYTICS_LOOKBACK_DAYS"
     case churnDays = "CHURN_DAYS"
     case analyticsSourceConnections = "ANALYTICS_SOURCE_CONNECTIONS"
+    case analyticsStatementTimeout = "ANALYTICS_STATEMENT_TIMEOUT"
     case analyticsScanSchemas = "ANALYTICS_SCAN_SCHEMAS"
     case userAnalyticsCronSchedule = "USER_ANALYTICS_CRON_SCHEDULE"
     case orderAnalyticsCronSchedule = "ORDER_ANALYTICS_CRON_SCHEDULE"

@@ -146,8 +146,21 @@ def watermark():
         page.sees("The watermark was moved", "#news")
         wait_for("moved", lambda: shop.psql("SELECT to_char(cursor_ts AT TIME ZONE 'UTC', 'DD HH24:MI') FROM etl.watermarks") == "18 07:00")
         page.sees("2026-11-18 07:00:00 UTC")
+        # A source without accounts has a path of its own.
+        shop.psql("DELETE FROM etl.watermarks; INSERT INTO etl.watermarks (source, \"table\", account_id, cursor_ts)"
+                  " VALUES ('retail', 'sales', '', '2026-11-20T10:00:00Z')")
+        page.open("#/watermarks").sees("retail / sales").click("[data-act=move-back]")
+        page.field("#position", "2026-11-19T08:00:00")
+        page.click("[data-choice=next]")
+        page.click("[data-choice=move]")
+        wait_for("moved", lambda: shop.psql("SELECT to_char(cursor_ts AT TIME ZONE 'UTC', 'DD HH24:MI') FROM etl.watermarks") == "19 07:00")
+        # What cannot be read again is said to be old, though the daemon answers.
+        shop.psql("ALTER TABLE etl.watermarks RENAME TO hidden")
+        page.sees("This could not be read again").sees("What you see is old").sees("retail / sales")
+        shop.psql("ALTER TABLE etl.hidden RENAME TO watermarks")
+        wait_for("it is read again", lambda: "could not be read again" not in page.text("body"))
         page.check_layout()
-        page.check_clean()
+        page.check_clean(["500", "503"])
 
 
 def letters():
@@ -166,6 +179,15 @@ def letters():
         page.sees("1 row written")
         page.go("#/dead-letters").sees("No dead letter is open.")
         assert shop.psql("SELECT resolution FROM etl.dead_letters") == "synced"
+        shop.psql("ALTER TABLE product ADD CONSTRAINT small CHECK (price < 120 OR price > 121) NOT VALID; DELETE FROM product"
+                  " WHERE price >= 120 AND price <= 121")
+        shop.run("sync")
+        page.open("#/dead-letters").sees('constraint "small"').click("[data-act=discard]")
+        page.click("[data-choice=discard]")
+        page.sees("No dead letter is open.")
+        assert shop.psql("SELECT count(*) FROM etl.dead_letters WHERE resolution LIKE 'discarded by %'") == "1"
+        shop.psql("ALTER TABLE product DROP CONSTRAINT small")
+        shop.run("sync")
         page.go("#/").sees("Nothing is wrong")
         page.check_layout()
         page.check_clean()

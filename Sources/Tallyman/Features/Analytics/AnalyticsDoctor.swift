@@ -1,3 +1,4 @@
+import API
 import Analytics
 import Postgres
 import Runtime
@@ -29,21 +30,32 @@ struct AnalyticsDoctor: Sendable {
         await Doctor.checked("analytics source") { try await self.sourceTables() }
     }
 
+    /// Whether flags and tables fit; a source that does not answer is another probe's news.
+    static func probe(_ analytics: AnalyticsSettings, _ source: PGPool) async -> ProbeResult {
+        guard let catalog = try? await source.withConnection({ try await SourceCatalog.read($0) }) else { return .ok }
+        return await DependencyProbe.probe { try catalog.check(analytics) }
+    }
+
     /// The statements that give roles what the analytics need, and no more: of the source only the columns they read.
-    var grants: [String] {
-        SourceTable.allCases.map { table in
-            let schema = settings.analytics.schema
-            let columns = table.columnsRead(in: schema).sorted().joined(separator: ", ")
-            return "GRANT SELECT (\(columns)) ON TABLE \(table.name(in: schema)) TO <source role>;"
-        } + [
-            "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE <warehouse> TO <role>;",
-            "GRANT USAGE, CREATE ON SCHEMA public TO <role>;",
-        ]
+    ///
+    /// Columns and tables that the source lacks are left out; where it does not answer, which `examine` tells, the
+    /// statements are those for a source that has all.
+    func grants() async -> [String] {
+        let schema = settings.analytics.schema
+        let other: SourceSchema = schema == .v1 ? .v2 : .v1
+        let catalog =
+            (try? await source.withConnection { try await SourceCatalog.read($0) }) ?? SourceCatalog.complete(schema)
+        return catalog.grants(schema, to: "<source role>")
+            + catalog.grants(other, to: "<source role>").map { "\($0) -- only for analytics-migration-report" } + [
+                "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE <warehouse> TO <role>;",
+                "GRANT USAGE, CREATE ON SCHEMA public TO <role>;",
+            ]
     }
 
     /// A contradiction between flags and tables is what a run would refuse.
     private func sourceTables() async throws -> [Doctor.Finding] {
         let catalog = try await source.withConnection { try await SourceCatalog.read($0) }
+        try catalog.check(settings.analytics)
         let legacy = try catalog.legacy(settings.analytics)
         var findings: [Doctor.Finding] = []
         var on = 0

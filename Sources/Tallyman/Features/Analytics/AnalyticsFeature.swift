@@ -1,5 +1,6 @@
 import API
 import Analytics
+import ConfigFile
 import Cron
 import Engine
 import Foundation
@@ -25,15 +26,16 @@ struct AnalyticsFeature: FeatureSettings {
         let probeSource = shared.databases.probePool(self.source)
         let probeWarehouse = shared.databases.probePool(warehouse)
         let doctor = AnalyticsDoctor(settings: self, source: source, warehouse: pool)
-        return Feature(
+        var feature = Feature(
             name: Self.featureName,
             jobs: AnalyticsJob.all(settings: analytics, source: source, warehouse: pool) + [
-                PersonalDataScan(settings: analytics, warehouse: pool), PersonErasure(warehouse: pool),
+                PersonalDataScan(settings: analytics, warehouse: pool),
+                PersonErasure(warehouse: pool, statementTimeout: analytics.statementTimeout),
                 KeyRotation(settings: analytics, source: source, warehouse: pool),
                 MigrationReport(settings: analytics, source: source),
             ],
             schedules: schedules.map {
-                ScheduleDefinition(job: $0.job, expression: $0.expression, timeZone: shared.schedule.zone)
+                ScheduleDefinition(job: $0.job, expression: $0.expression, timeZone: analytics.zone)
             },
             cronVariables: Self.cronVariables,
             databases: [
@@ -42,12 +44,17 @@ struct AnalyticsFeature: FeatureSettings {
             probes: [
                 NamedProbe("analyticsSource") { await DependencyProbe.postgres(probeSource) },
                 NamedProbe("analyticsWarehouse") { await DependencyProbe.postgres(probeWarehouse) },
+                NamedProbe("analyticsTables", isConnection: false) {
+                    await AnalyticsDoctor.probe(analytics, probeSource)
+                },
             ],
             examine: { await doctor.examine() },
             atStart: { await doctor.flags() },
-            grants: doctor.grants,
+            grants: { await doctor.grants() },
             close: { await source.close() }
         )
+        feature.zonedJobs = Set(schedules.map(\.job))
+        return feature
     }
 }
 
@@ -88,8 +95,13 @@ extension AnalyticsFeature {
         let percent = reader.int(.piiRotationMaxDeletePercent, in: 0...100, default: 5)
         let connections = reader.int(.analyticsSourceConnections, in: 1...16, default: 4)
         let schemas = reader.list(.analyticsScanSchemas)
+        let statement = reader.parsed(
+            .analyticsStatementTimeout,
+            default: "1h",
+            expected: "a span of time from 10s to 1d, such as 1h"
+        ) { text in SpanText.seconds(text).flatMap { (10...86_400).contains($0) ? $0 : nil } }
         let schedules = readSchedules(&reader)
-        guard let source, let warehouse, let keys, let zone, let schedules else { return nil }
+        guard let source, let warehouse, let keys, let zone, let schedules, let statement else { return nil }
         let analytics = AnalyticsSettings(
             zone: zone,
             lookbackDays: lookback,
@@ -99,6 +111,7 @@ extension AnalyticsFeature {
             key: keys.present,
             previousKey: keys.previous,
             rotationDeletePercentMax: percent,
+            statementTimeout: .seconds(statement),
             scannedSchemas: schemas.isEmpty ? ["public", "analytics", "etl"] : schemas
         )
         return AnalyticsFeature(

@@ -58,7 +58,7 @@ struct MarketplaceFeature: FeatureSettings {
             ],
             probes: [NamedProbe("marketplaceDatabase") { await DependencyProbe.postgres(probe) }],
             examine: { await doctor.examine() },
-            grants: MarketplaceDoctor.grants,
+            grants: { MarketplaceDoctor.grants },
             shopifyHook: hook(pool)
         )
     }

@@ -42,7 +42,7 @@ struct ProductSyncFeature: FeatureSettings {
                 NamedProbe("postgresql") { await DependencyProbe.postgres(probeCart) },
             ],
             examine: { await doctor.examine() },
-            grants: doctor.grants,
+            grants: { doctor.grants },
             stats: { [sync] in try await ProductStats.collect(mapping: sync.mapping, mongo: mongoPool, cart: pool) },
             difference: DifferenceReader(job: Self.job) { [sync] key in
                 try await RowDifference.read(

@@ -51,11 +51,13 @@ struct RetailFeature: FeatureSettings {
             ],
             probes: [NamedProbe("warehouse") { await DependencyProbe.postgres(probe) }],
             examine: { await doctor.examine() },
-            grants: [
-                "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE <database> TO <role>;",
-                "GRANT USAGE ON SCHEMA silver, meta TO <role>;",
-                "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA silver, meta TO <role>;",
-            ]
+            grants: {
+                [
+                    "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE <database> TO <role>;",
+                    "GRANT USAGE ON SCHEMA silver, meta TO <role>;",
+                    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA silver, meta TO <role>;",
+                ]
+            }
         )
         let documentation = documentation
         feature.documentation = [

@@ -62,7 +62,7 @@ struct TableExportFeature: FeatureSettings {
             ],
             examine: { await doctor.examine() },
             atStart: { await doctor.definitions() },
-            grants: doctor.grants,
+            grants: { doctor.grants },
             close: { await source.close() }
         )
     }
