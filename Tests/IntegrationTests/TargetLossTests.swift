@@ -72,9 +72,13 @@ import Testing
             _ = try await admin.query("SELECT pg_terminate_backend($1::int, 5000)", [.int(Int64(pid))])
         }
         #expect(pool.sessionsLost == 0)
-        // Idle: replaced without the caller noticing.
+        // Idle: the pool finds it dead, or its next user does.
         try await end(try await pool.withConnection { $0.backendPID })
-        _ = try await pool.withConnection { try await $0.query("SELECT 1") }
+        do {
+            _ = try await pool.withConnection { try await $0.query("SELECT 1") }
+        } catch let error as TallyError {
+            #expect(error.kind == .targetUnreachable)
+        }
         #expect(pool.sessionsLost == 1)
         // Lent: a read meets it.
         await #expect(throws: TallyError.self) {
