@@ -47,6 +47,7 @@ import Testing
                 }
             }
             await occupied.wait()
+            defer { release.fire() }
             let record = try await runs.once(runner) { id in
                 try await Eventually.holds("it was tried again") { (runner.progress(id)?.retries ?? 0) > 0 }
                 release.fire()
