@@ -20,47 +20,35 @@ package struct NoticeStore: Sendable {
         self.repeatAfter = repeatAfter
     }
 
-    /// Notes the state; nil when it was known already and need not be told again. One short transaction.
-    package func note(_ job: JobName, _ subject: Alert.Subject, _ now: String) async throws -> Change? {
+    /// What the state would change; nil when it was told already and need not be told again. Notes nothing.
+    package func change(_ job: JobName, _ subject: Alert.Subject, to now: String) async throws -> Change? {
         let rows = try await state.withConnection { connection in
             try await connection.query(
                 """
-                WITH old AS (
-                    SELECT state FROM etl.notices WHERE job = $1 AND subject = $2 FOR UPDATE
-                ), put AS (
-                    INSERT INTO etl.notices AS n (job, subject, state) VALUES ($1, $2, $3)
-                    ON CONFLICT (job, subject) DO UPDATE SET state = excluded.state, sent_at = clock_timestamp()
-                    WHERE n.state <> excluded.state
-                        OR n.sent_at < clock_timestamp() - make_interval(secs => $4::float8)
-                    RETURNING 1
-                )
-                SELECT (SELECT state FROM old), EXISTS (SELECT FROM put)
+                SELECT state, coalesce(sent_at < clock_timestamp() - make_interval(secs => $3::float8), false)
+                FROM etl.notices WHERE job = $1 AND subject = $2
                 """,
                 [
-                    .text(job.rawValue), .text(subject.rawValue), .text(now),
-                    repeatAfter.map { .double(Double($0)) } ?? .null,
+                    .text(job.rawValue), .text(subject.rawValue), repeatAfter.map { .double(Double($0)) } ?? .null,
                 ]
             ).rows
         }
-        guard let row = rows.first, try row[1].bool() else { return nil }
-        let previous = row[0].isNull ? nil : try row[0].string()
-        return Change(previous: previous, isRepeat: previous == now)
+        guard let row = rows.first else { return Change(previous: nil, isRepeat: false) }
+        let previous = try row[0].string()
+        if previous != now { return Change(previous: previous, isRepeat: false) }
+        return try row[1].bool() ? Change(previous: previous, isRepeat: true) : nil
     }
 
-    /// Takes back what `note` did, so that an alert nobody received is told with the next run.
-    package func restore(_ job: JobName, _ subject: Alert.Subject, to previous: String?) async throws {
+    /// Notes that the state was told, for all replicas.
+    package func note(_ job: JobName, _ subject: Alert.Subject, _ now: String) async throws {
         _ = try await state.withConnection { connection in
-            if let previous {
-                try await connection.query(
-                    "UPDATE etl.notices SET state = $3 WHERE job = $1 AND subject = $2",
-                    [.text(job.rawValue), .text(subject.rawValue), .text(previous)]
-                )
-            } else {
-                try await connection.query(
-                    "DELETE FROM etl.notices WHERE job = $1 AND subject = $2",
-                    [.text(job.rawValue), .text(subject.rawValue)]
-                )
-            }
+            try await connection.query(
+                """
+                INSERT INTO etl.notices (job, subject, state) VALUES ($1, $2, $3)
+                ON CONFLICT (job, subject) DO UPDATE SET state = excluded.state, sent_at = clock_timestamp()
+                """,
+                [.text(job.rawValue), .text(subject.rawValue), .text(now)]
+            )
         }
     }
 }

@@ -7,12 +7,13 @@ import Telemetry
 
 /// Tells people what became of runs. Nothing it does can delay or fail a run: `offer` only puts into a queue.
 ///
-/// Alerts are told once per job, subject and state, across replicas and restarts. Delivery is tried three times; an
-/// alert nobody took is told again with the job's next run. While the state database is away, what was said is
-/// remembered in memory only.
+/// Alerts are told once per job, subject and state, across replicas and restarts; a process that is killed between the
+/// telling and the note of it has the alert told twice, never not at all. Delivery is tried three times; an alert that
+/// nobody took, or that a shutdown cut off, is told with the job's next run.
 package final class Notifier: Sendable {
     private static let queueMax = 256
     private static let attemptsMax = 3
+    private static let noteLimit = Duration.seconds(5)
 
     private let policy: AlertPolicy
     private let store: NoticeStore
@@ -56,35 +57,41 @@ package final class Notifier: Sendable {
         }
     }
 
+    /// Tells first and notes then: an alert that a shutdown or a kill cut off is told with the job's next run.
     private func handle(_ seen: Observation, of ending: RunEnding) async throws {
         let change: NoticeStore.Change
         do {
-            guard let noted = try await store.note(ending.job, seen.subject, seen.state) else { return }
-            change = noted
+            guard let found = try await store.change(ending.job, seen.subject, to: seen.state) else { return }
+            change = found
         } catch is CancellationError {
             throw CancellationError()
         } catch {
             // The state database is away. A problem is told rather than kept back, a recovery can wait.
-            logger.event(
-                .warning,
-                "notices cannot be kept",
-                [.job: ending.job.rawValue, .error: "\(TallyError.wrapping(error, during: "alerts"))"]
-            )
-            change = .init(previous: nil, isRepeat: false)
+            note(error, ending.job)
+            let news = policy.alert(seen, previous: nil, of: ending, repeated: false)
+            if let news { _ = try await tell(news) }
+            return
         }
         let news = policy.alert(seen, previous: change.previous, of: ending, repeated: change.isRepeat)
-        guard let news, try await tell(news) == false else { return }
-        do {
-            try await store.restore(ending.job, seen.subject, to: change.previous)
-        } catch is CancellationError {
-            throw CancellationError()
-        } catch {
-            logger.event(
-                .warning,
-                "an alert was not delivered and cannot be put back",
-                [.job: ending.job.rawValue, .error: "\(TallyError.wrapping(error, during: "alerts"))"]
-            )
+        if let news, try await tell(news) == false { return }
+        // Also while the daemon stops: what was told is not told again.
+        await Uncancelled.run {
+            do {
+                try await withDeadline(Self.noteLimit, during: "alerts.note") {
+                    try await self.store.note(ending.job, seen.subject, seen.state)
+                }
+            } catch {
+                self.note(error, ending.job)
+            }
         }
+    }
+
+    private func note(_ error: any Error, _ job: JobName) {
+        logger.event(
+            .warning,
+            "notices cannot be kept",
+            [.job: job.rawValue, .error: "\(TallyError.wrapping(error, during: "alerts"))"]
+        )
     }
 
     /// Delivers to every sink; whether at least one took it. Throws only when cancelled.

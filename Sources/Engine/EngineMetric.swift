@@ -10,13 +10,11 @@ enum EngineMetric {
         duration: Duration,
         retries: Int
     ) {
-        let parts = duration.components
-        let nanoseconds = parts.seconds * 1_000_000_000 + parts.attoseconds / 1_000_000_000
         Metrics.Timer(
             label: "etl_run_duration_seconds",
             dimensions: [("source", job.rawValue), ("pipeline", job.rawValue)]
         )
-        .recordNanoseconds(nanoseconds)
+        .recordNanoseconds(nanoseconds(duration))
         Counter(label: "etl_runs_total", dimensions: [("source", job.rawValue), ("state", outcome.state.rawValue)])
             .increment()
         if let rows = outcome.counts["syncedProducts"], rows > 0 {
@@ -31,6 +29,25 @@ enum EngineMetric {
             Counter(label: "etl_errors_total", dimensions: [("source", job.rawValue), ("stage", stage)]).increment()
         }
         if outcome.state == .succeeded, !dryRun { lastSuccess(job, at: Date()) }
+    }
+
+    /// A writing transaction whose COMMIT the server has confirmed.
+    static func committed(_ job: JobName, after duration: Duration) {
+        Metrics.Timer(label: "etl_batch_duration_seconds", dimensions: [("source", job.rawValue)])
+            .recordNanoseconds(nanoseconds(duration))
+    }
+
+    private static func nanoseconds(_ duration: Duration) -> Int64 {
+        let parts = duration.components
+        return parts.seconds * 1_000_000_000 + parts.attoseconds / 1_000_000_000
+    }
+
+    /// 1 for the state of the job's newest run, 0 for every other state.
+    static func newestRun(_ job: JobName, _ newest: RunState) {
+        for state in RunState.allCases {
+            Gauge(label: "etl_run_state", dimensions: [("source", job.rawValue), ("state", state.rawValue)])
+                .record(state == newest ? 1 : 0)
+        }
     }
 
     static func lastSuccess(_ job: JobName, at date: Date) {
@@ -49,12 +66,14 @@ enum EngineMetric {
 /// Gauges that must be right on every replica and after a restart, though another process made the history.
 package struct HistoryGauges: Sendable {
     private let ledger: Ledger
-    private let jobs: [JobName]
+    private let jobs: [any Job]
 
-    package init(ledger: Ledger, jobs: [JobName]) {
+    package init(ledger: Ledger, jobs: [any Job]) {
         self.ledger = ledger
         self.jobs = jobs
     }
+
+    private static let runsLookedAt = 20
 
     /// Reads the ledger once a minute until cancelled; while it cannot be read, the gauges stay as they are.
     package func run() async throws {
@@ -67,12 +86,17 @@ package struct HistoryGauges: Sendable {
     private func refresh() async throws {
         for job in jobs {
             do {
-                if let states = try await ShardStore(state: ledger.state).statesOfNewest(job) {
-                    EngineMetric.shards(job, states)
+                if let states = try await ShardStore(state: ledger.state).statesOfNewest(job.name) {
+                    EngineMetric.shards(job.name, states)
                 }
-                if let end = try await ledger.lastSuccess(job: job)?.finishedAt {
-                    EngineMetric.lastSuccess(job, at: end)
+                if let end = try await ledger.lastSuccess(job: job.name)?.finishedAt {
+                    EngineMetric.lastSuccess(job.name, at: end)
                 }
+                let runs = try await ledger.runs(job: job.name, limit: Self.runsLookedAt)
+                if let newest = runs.first(where: { $0.state != .skipped }) {
+                    EngineMetric.newestRun(job.name, newest.state)
+                }
+                if let told = runs.first(where: { [.succeeded, .partial].contains($0.state) }) { job.publish(told) }
             } catch {
                 // Readiness and its metric tell about a state database that is away.
                 if Task.isCancelled { throw CancellationError() }

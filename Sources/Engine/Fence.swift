@@ -9,7 +9,8 @@ enum Fence {
     /// Raises the fence in a target and ends what a predecessor still has open there.
     ///
     /// A predecessor frozen between its fence statement and COMMIT holds the row: its session is ended, which rolls it
-    /// back. Waits at most ten seconds for the row. Throws `.leaseLost` when the target knows a newer fence.
+    /// back. Waits at most ten seconds for the row. Doing it again is harmless: a lease's fence is its own. Throws
+    /// `.leaseLost` when the target knows a newer fence.
     ///
     /// Raising the fence of a whole job shuts out its parts too. A part's is raised only while its whole still has the
     /// fence it had when the part began.
@@ -36,7 +37,7 @@ enum Fence {
                     """
                     INSERT INTO etl.fences (job, fence) VALUES ($1, $2)
                     ON CONFLICT (job) DO UPDATE SET fence = excluded.fence, touched_at = clock_timestamp()
-                        WHERE etl.fences.fence < excluded.fence
+                        WHERE etl.fences.fence <= excluded.fence
                     """,
                     [.text(job.rawValue), .int(fence)]
                 ).affectedRows
@@ -46,7 +47,8 @@ enum Fence {
                     .leaseLost,
                     during: "fence.raise",
                     "the target knows a newer fence for \(job)",
-                    remedy: "The state database may have been restored from a backup; see docs/operations.md."
+                    remedy: "If the state database is new or was restored from a backup, see docs/reliability.md, "
+                        + "\"A new or restored state database\"."
                 )
             }
         }

@@ -17,16 +17,22 @@ package enum FireRule {
     }
 
     /// How a fire that fell due just now goes on record: one of a paused job is over at once, so that resuming makes
-    /// nothing up.
-    package static func fallsDue(isPaused: Bool) -> FireOutcome { isPaused ? .skipped : .due }
+    /// nothing up. One that was missed and is made up waits for its turn, whatever the overlap policy: each gets its
+    /// run.
+    package static func fallsDue(isPaused: Bool, isMadeUp: Bool) -> FireOutcome {
+        if isPaused { return .skipped }
+        return isMadeUp ? .waiting : .due
+    }
 
     /// A fire on record of which nobody knows whether its run began: its leader died, or it waits.
     ///
-    /// - Parameter window: its schedule's misfire window in seconds; nil when the job has no schedule any more.
-    package static func isOpen(hasRun: Bool, age: TimeInterval, window: TimeInterval?) -> Step {
+    /// - Parameters:
+    ///   - window: its schedule's misfire window in seconds; nil when the job has no schedule any more.
+    ///   - mayStart: neither the job is paused nor the schedule stopped; otherwise the fire is held.
+    package static func isOpen(hasRun: Bool, age: TimeInterval, window: TimeInterval?, mayStart: Bool) -> Step {
         if hasRun { return .started }
         guard let window, age < window else { return .skip(isRecorded: false) }
-        return .start
+        return mayStart ? .start : .leave
     }
 
     /// A fire whose job still runs.

@@ -19,10 +19,15 @@ package struct Housekeeping: Sendable {
     private static let stepsMax = 200
 
     private let state: PGPool
+    /// Where dead letters are: the state database, and every target once.
+    private let targets: [PGPool]
     private let policy: RetentionPolicy
 
-    package init(state: PGPool, policy: RetentionPolicy) {
+    package init(state: PGPool, targets: [PGPool] = [], policy: RetentionPolicy) {
         self.state = state
+        self.targets = targets.reduce(into: [state]) { known, pool in
+            if !known.contains(where: { $0 === pool }) { known.append(pool) }
+        }
         self.policy = policy
     }
 
@@ -35,6 +40,7 @@ package struct Housekeeping: Sendable {
             if step == 0 { break }
         }
         try await removeRest()
+        try await removeDeadLetters()
         return removed
     }
 
@@ -75,28 +81,65 @@ package struct Housekeeping: Sendable {
         }
     }
 
-    /// Fires but each job's newest, shards of runs that are gone, resolved dead letters and idempotency keys that
-    /// nobody asks for any more.
+    /// Fires but each job's newest, shards of runs that are gone, and idempotency keys that nobody asks for any more.
     private func removeRest() async throws {
-        try await state.withConnection { connection in
-            _ = try await connection.query(
-                """
-                DELETE FROM etl.fires f WHERE fired_at < now() - make_interval(days => $1::int)
+        try await inSteps(
+            state,
+            """
+            DELETE FROM etl.fires WHERE ctid = ANY (ARRAY(
+                SELECT f.ctid FROM etl.fires f WHERE fired_at < now() - make_interval(days => $1::int)
                     AND outcome NOT IN ('due', 'waiting')
                     AND instant < (SELECT max(instant) FROM etl.fires n WHERE n.job = f.job)
-                """,
-                [.int(Int64(policy.days))]
-            )
-            _ = try await connection.query(
+                LIMIT $2::bigint))
+            """,
+            olderThan: policy.days
+        )
+        try await inSteps(
+            state,
+            """
+            DELETE FROM etl.idempotency_keys WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM etl.idempotency_keys WHERE created_at < now() - make_interval(days => $1::int)
+                LIMIT $2::bigint))
+            """,
+            olderThan: 1
+        )
+        _ = try await state.withConnection { connection in
+            try await connection.query(
                 "DELETE FROM etl.shards s WHERE NOT EXISTS (SELECT FROM etl.runs r WHERE r.id = s.run_id)"
             )
-            _ = try await connection.query(
-                "DELETE FROM etl.dead_letters WHERE resolved_at < now() - make_interval(days => $1::int)",
-                [.int(Int64(policy.days))]
-            )
-            _ = try await connection.query(
-                "DELETE FROM etl.idempotency_keys WHERE created_at < now() - interval '24 hours'"
-            )
+        }
+    }
+
+    /// Resolved dead letters stay where they were recorded: each target has its own.
+    ///
+    /// A target that does not answer keeps no other from being swept; the first error is thrown at the end.
+    private func removeDeadLetters() async throws {
+        var failure: (any Error)?
+        for target in targets {
+            do {
+                try await inSteps(
+                    target,
+                    """
+                    DELETE FROM etl.dead_letters WHERE id = ANY (ARRAY(
+                        SELECT id FROM etl.dead_letters WHERE resolved_at < now() - make_interval(days => $1::int)
+                        LIMIT $2::bigint))
+                    """,
+                    olderThan: policy.days
+                )
+            } catch {
+                try Task.checkCancellation()
+                failure = failure ?? error
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    private func inSteps(_ pool: PGPool, _ sql: String, olderThan days: Int) async throws {
+        for _ in 0..<Self.stepsMax {
+            let removed = try await pool.withConnection { connection in
+                try await connection.query(sql, [.int(Int64(days)), .int(Int64(Self.stepRows))]).affectedRows
+            }
+            if removed == 0 { break }
         }
     }
 }

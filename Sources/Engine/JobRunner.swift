@@ -100,7 +100,7 @@ package final class JobRunner: Sendable {
                 throw RunBusy(job: job.name, running: whole.id)
             }
             // Who holds the lease is the only one: every other run of the job was left by a process that is gone.
-            for left in try await ledger.open(job: job.name) { try await markInterrupted(left) }
+            try await close(try await ledger.open(job: job.name), targets: job.targets, under: lease)
             try await ledger.insert(
                 id,
                 job.name,
@@ -189,28 +189,36 @@ package final class JobRunner: Sendable {
         return found
     }
 
-    /// False when its process lives or has ended it, or when a target cannot be reached: the next look tries again.
+    /// Closes runs of a job whose lease is ours by now.
+    private func close(_ left: [RunRecord], targets: [PGPool], under lease: Lease) async throws {
+        guard let job = left.first?.job else { return }
+        // A process that only froze must not commit once its run is on record as interrupted (INV-1).
+        if left.contains(where: { $0.fence != nil }) {
+            for target in targets { try await Fence.raise(job, to: lease.fence, in: target) }
+            // That may have taken longer than a lease lives.
+            try await lease.renew()
+        }
+        for run in left { try await markInterrupted(run) }
+    }
+
+    /// False when its process lives or has ended it, or when a target cannot be fenced: the next look tries again.
     private func closeLeft(_ record: RunRecord) async throws -> Bool {
         guard case .won(let lease) = try await lease(of: record.job, for: record.id) else { return false }
         do {
-            // A process that only froze must not commit once its run is on record as interrupted.
-            if record.fence != nil {
-                let job = jobs[record.job] ?? record.job.whole.flatMap { jobs[$0] }
-                for target in job?.targets ?? [] {
-                    try await Fence.raise(record.job, to: lease.fence, in: target)
-                }
-            }
+            let job = jobs[record.job] ?? record.job.whole.flatMap { jobs[$0] }
             let left = try await ledger.open(job: record.job)
-            for run in left { try await markInterrupted(run) }
+            try await close(left, targets: job?.targets ?? [], under: lease)
             await lease.release()
             // It may have ended by itself between the look and the lease.
             return left.contains { $0.id == record.id }
         } catch {
             await lease.release()
             let ours = TallyError.wrapping(error, during: "run.recover")
-            guard ours.kind.disposition == .retry else { throw ours }
+            if ours.kind == .cancelled { throw ours }
+            // What is wrong with one job's targets must hold up no other job: this run stays open, and is looked at
+            // again.
             logger.event(
-                .warning,
+                ours.kind.disposition == .retry ? .warning : .error,
                 "a run left behind could not be closed yet",
                 [.runID: "\(record.id)", .job: record.job.rawValue, .error: "\(ours)"]
             )
@@ -232,6 +240,14 @@ package final class JobRunner: Sendable {
             )
         } catch is RunBusy {
             return
+        } catch {
+            let ours = TallyError.wrapping(error, during: "run.recover")
+            if ours.kind == .cancelled { throw ours }
+            logger.event(
+                .error,
+                "a run could not be taken up again",
+                [.runID: "\(record.id)", .job: record.job.rawValue, .error: "\(ours)"]
+            )
         }
     }
 

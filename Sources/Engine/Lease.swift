@@ -49,6 +49,19 @@ actor Lease {
         case held
     }
 
+    /// Whether a lease is held by a session that lives and is not past its expiry: then there is nothing to be won.
+    static func isHeld(_ name: String, on connection: PGConnection) async throws -> Bool {
+        try await connection.query(
+            """
+            SELECT EXISTS (SELECT FROM etl.leases WHERE name = $1 AND expires_at >= clock_timestamp())
+                AND EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted
+                    AND classid = \(lockSpace) AND objid = hashtext($1)::oid
+                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+            """,
+            [.text(name)]
+        ).rows.first?[0].bool() ?? false
+    }
+
     /// Tries once; does not wait for the holder, nor longer than 15 seconds for the server.
     static func acquire(
         _ name: String,

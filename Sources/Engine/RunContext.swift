@@ -23,7 +23,9 @@ package final class RunContext: Sendable {
     private let parts: PartFences?
     private let whole: RunContext?
     private let retriesCounted = Mutex(0)
-    private let lossesCounted = Mutex(0)
+    private let targets: [PGPool]
+    /// What the targets' pools had lost when this run first wrote.
+    private let lostBefore = Mutex<Int?>(nil)
 
     package init(
         runID: RunID,
@@ -38,7 +40,8 @@ package final class RunContext: Sendable {
         partOf: PartOf? = nil,
         resumed: RunID? = nil,
         parts: PartFences? = nil,
-        whole: RunContext? = nil
+        whole: RunContext? = nil,
+        targets: [PGPool] = []
     ) {
         self.runID = runID
         self.job = job
@@ -53,6 +56,7 @@ package final class RunContext: Sendable {
         self.resumed = resumed
         self.parts = parts
         self.whole = whole
+        self.targets = targets
     }
 
     /// A part of this run inside its own process, with a fence and a progress of its own; this run's lease covers it.
@@ -65,7 +69,7 @@ package final class RunContext: Sendable {
             runID: runID,
             job: name,
             options: options,
-            fence: fence == nil ? nil : try await parts?.raise(name, of: part),
+            fence: fence == nil ? nil : try await retrying("fence.raise") { try await parts?.raise(name, of: part) },
             logger: logger,
             progress: Progress(reportingTo: progress),
             deadLetters: deadLetters,
@@ -73,7 +77,8 @@ package final class RunContext: Sendable {
             backoff: backoff,
             partOf: part,
             parts: parts,
-            whole: self
+            whole: self,
+            targets: targets
         )
     }
 
@@ -91,11 +96,15 @@ package final class RunContext: Sendable {
     /// How often something was tried again.
     package var retries: Int { retriesCounted.withLock { $0 } }
 
-    /// How often a writing transaction ended because its target went away.
+    /// How many sessions with its targets were lost since this run first wrote, whoever met the loss: a write, a read
+    /// or the pool.
     ///
     /// Batches before it were committed asynchronously: a server that crashed may have forgotten them, so a job that
-    /// does not keep its position in the same transactions must look again before it claims success.
-    package var targetLosses: Int { lossesCounted.withLock { $0 } }
+    /// does not keep its position in the same transactions must look again before it claims success (INV-11). A loss
+    /// is known at the latest when a later transaction has succeeded.
+    package var targetLosses: Int { lostBefore.withLock { $0.map { sessionsLost - $0 } ?? 0 } }
+
+    private var sessionsLost: Int { targets.reduce(0) { $0 + $1.sessionsLost } }
 
     /// One fenced writing transaction: the fence statement first, then `body`, then COMMIT (INV-1, INV-4).
     ///
@@ -109,20 +118,19 @@ package final class RunContext: Sendable {
         guard let fence else {
             throw TallyError(.permissionDenied, during: "run.write", "a dry run may not write")
         }
-        do {
-            let result = try await connection.withTransaction { connection in
-                try await Fence.hold(job, fence, partOf: partOf, durable: durable, on: connection)
-                try await failpoint.reach("write.afterFence")
-                let result = try await body(connection)
-                try await failpoint.reach("write.beforeCommit")
-                return result
-            }
-            try await failpoint.reach("write.afterCommit")
+        let lost = sessionsLost
+        lostBefore.withLock { if $0 == nil { $0 = lost } }
+        let began = ContinuousClock.now
+        let result = try await connection.withTransaction { connection in
+            try await Fence.hold(job, fence, partOf: partOf, durable: durable, on: connection)
+            try await failpoint.reach("write.afterFence")
+            let result = try await body(connection)
+            try await failpoint.reach("write.beforeCommit")
             return result
-        } catch {
-            if connection.isBroken { lossesCounted.withLock { $0 += 1 } }
-            throw error
         }
+        EngineMetric.committed(partOf?.job ?? job, after: began.duration(to: .now))
+        try await failpoint.reach("write.afterCommit")
+        return result
     }
 
     /// Tries again what failed transiently, with backoff and never before `retryAfter`; every other error goes through

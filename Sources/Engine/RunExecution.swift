@@ -58,7 +58,8 @@ struct RunExecution: Sendable {
             backoff: settings.backoff,
             partOf: run.job.partOf,
             resumed: run.resumed,
-            parts: PartFences(state: ledger.state, targets: run.job.targets, holder: holder)
+            parts: PartFences(state: ledger.state, targets: run.job.targets, holder: holder),
+            targets: run.job.targets
         )
         runLogger.event(.debug, "run began", [.job: run.job.name.rawValue])
         let outcome = await attempt(context)
@@ -123,7 +124,9 @@ struct RunExecution: Sendable {
     private func work(_ context: RunContext) async throws -> RunSummary {
         if let fence = context.fence {
             for target in run.job.targets {
-                try await Fence.raise(run.job.name, to: fence, partOf: run.job.partOf, in: target)
+                try await context.retrying("fence.raise") {
+                    try await Fence.raise(run.job.name, to: fence, partOf: run.job.partOf, in: target)
+                }
             }
         }
         try await failpoint.reach("run.started")

@@ -88,6 +88,13 @@ extension ScheduleDefinition {
         return found.reversed()
     }
 
+    /// Whether a fire found at `now` was missed and gets a run of its own all the same (`misfire: all`).
+    ///
+    /// - Parameter isNewest: it is the last of those found at once.
+    package func makesUp(_ fire: Date, at now: Date, isNewest: Bool) -> Bool {
+        misfire == .all && (!isNewest || now.timeIntervalSince(fire) > Self.lateAfter + jitter)
+    }
+
     /// The seconds a fire is put off: uniform in 0…jitter, the same on every replica, never past the next fire.
     package func delay(of fire: Date) -> TimeInterval {
         guard jitter > 0 else { return 0 }

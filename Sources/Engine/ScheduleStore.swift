@@ -132,6 +132,11 @@ struct ScheduleStore: Sendable {
         ).rows.first?[0].string()
     }
 
+    /// Whether somebody leads whose session lives and who was heard of within the life of a lease.
+    func leaderLives() async throws -> Bool {
+        try await state.withConnection { try await Lease.isHeld("scheduler", on: $0) }
+    }
+
     private static func record(_ row: PGRow) throws -> SwitchRecord {
         SwitchRecord(isOn: try row[0].bool(), changedBy: try row[1].string(), changedAt: try row[2].date())
     }

@@ -69,6 +69,8 @@ package final class Scheduler: Sendable {
     private let logger: Logger
     private let settings: PGSettings
     private let leads = Mutex(false)
+    /// Open fires of which it was said already that they cannot start.
+    private let refused = Mutex<Set<RunID>>([])
     /// Called about once a minute while leading, for what must be done by one replica only.
     private let chores: @Sendable () async throws -> Void
 
@@ -118,6 +120,8 @@ package final class Scheduler: Sendable {
     }
 
     private func leadOnce() async throws {
+        // A replica that stands by looks through its pool, each second; a session of its own is for who may win.
+        if try await store.leaderLives() { return }
         let attempt = try await Lease.acquire("scheduler", run: RunID(), holder: holder, settings: settings)
         guard case .won(let lease) = attempt else { return }
         leads.withLock { $0 = true }
@@ -186,44 +190,52 @@ package final class Scheduler: Sendable {
             let resumes = Set(schedules.filter(\.resumes).map(\.job))
             _ = try await runner.recover { resumes.contains($0) }
         }
-        try await startOpen(schedules)
-        guard try await store.enabled()?.isOn ?? enabledAtStart else { return }
-        try await fireDue(schedules)
+        let isOn = try await store.enabled()?.isOn ?? enabledAtStart
+        let paused = Set(try await store.pauses().filter { !$0.value.isOn }.keys)
+        try await startOpen(schedules) { isOn && !paused.contains($0) }
+        if isOn { try await fireDue(schedules, paused: paused) }
     }
 
     // MARK: Fires
 
-    private func fireDue(_ schedules: [ScheduleDefinition]) async throws {
+    private func fireDue(_ schedules: [ScheduleDefinition], paused: Set<JobName>) async throws {
         let now = clock.now()
         let last = try await store.lastFires()
-        let pauses = try await store.pauses()
         for schedule in schedules {
             guard let last = last[schedule.job] else {
                 // A schedule that never fired begins now; it has missed nothing.
                 _ = try await store.record(schedule.job, now, run: RunID(), .baseline)
                 continue
             }
-            for instant in schedule.due(after: last, at: now) {
-                let outcome = FireRule.fallsDue(isPaused: pauses[schedule.job]?.isOn == false)
+            let due = schedule.due(after: last, at: now)
+            for instant in due {
+                let outcome = FireRule.fallsDue(
+                    isPaused: paused.contains(schedule.job),
+                    isMadeUp: schedule.makesUp(instant, at: now, isNewest: instant == due.last)
+                )
                 let fire = StoredFire(job: schedule.job, instant: instant, runID: RunID(), outcome: outcome)
                 guard try await store.record(fire.job, fire.instant, run: fire.runID, outcome) else { continue }
-                if outcome == .due { try await start(fire, schedule) }
+                if outcome != .skipped { try await start(fire, schedule) }
             }
         }
     }
 
     /// Takes up fires that are on record without a run.
-    private func startOpen(_ schedules: [ScheduleDefinition]) async throws {
-        for fire in try await store.open() {
+    private func startOpen(_ schedules: [ScheduleDefinition], mayStart: (JobName) -> Bool) async throws {
+        let open = try await store.open()
+        refused.withLock { $0.formIntersection(open.map(\.runID)) }
+        for fire in open {
             let schedule = schedules.first { $0.job == fire.job }
             let step = FireRule.isOpen(
                 hasRun: try await ledger.run(fire.runID) != nil,
                 age: clock.now().timeIntervalSince(fire.instant),
-                window: schedule?.misfireWindow
+                window: schedule?.misfireWindow,
+                mayStart: mayStart(fire.job)
             )
             switch (step, schedule) {
             case (.start, let schedule?): try await start(fire, schedule)
             case (.started, _): try await store.settle(fire, as: .started)
+            case (.leave, _): continue
             default: try await store.settle(fire, as: .skipped)
             }
         }
@@ -245,6 +257,7 @@ package final class Scheduler: Sendable {
             let ours = TallyError.wrapping(error, during: "scheduler")
             if ours.kind == .cancelled { throw error }
             // It stays open: the next second tries again, as long as the misfire window lasts.
+            guard refused.withLock({ $0.insert(fire.runID).inserted }) else { return }
             logger.event(
                 .error,
                 "a fire could not start its run",

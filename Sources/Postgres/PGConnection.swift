@@ -44,7 +44,8 @@ package actor PGConnection {
         return connection
     }
 
-    private func prepareSession(_ settings: PGSettings) throws {
+    /// Within the connect timeout once more: a server that fell silent behind the login loses the socket.
+    private func prepareSession(_ settings: PGSettings) async throws {
         var statements = ["SET client_min_messages = warning", "SET idle_in_transaction_session_timeout = '60s'"]
         if serverVersion >= 140_000 { statements.append("SET client_connection_check_interval = '5s'") }
         if let limit = settings.statementTimeout { statements.append("SET statement_timeout = \(limit.milliseconds)") }
@@ -53,7 +54,10 @@ package actor PGConnection {
         for (name, value) in settings.extra.sorted(by: { $0.key < $1.key }) {
             statements.append("SET \(PGIdentifier.quote(name)) = \(PGIdentifier.quoteLiteral(value))")
         }
-        _ = try finish(PQexec(handle.pointer, statements.joined(separator: "; ")), during: "postgres.session")
+        let sql = statements.joined(separator: "; ")
+        try await cancellable(within: settings.connectTimeout) {
+            _ = try finish(PQexec(handle.pointer, sql), during: "postgres.session")
+        }
     }
 
     /// Runs one statement with bound values; results come in binary.
@@ -161,10 +165,12 @@ package actor PGConnection {
 
     func markBroken() { broken.withLock { $0 = true } }
 
-    /// Runs blocking driver calls; cancelling the task asks the server to stop what it does.
-    func cancellable<Result>(_ body: () throws -> Result) async throws -> Result {
+    /// Runs blocking driver calls; cancelling the task asks the server to stop what it does. What lasts longer than
+    /// `limit` loses its socket.
+    func cancellable<Result>(within limit: Duration? = nil, _ body: () throws -> Result) async throws -> Result {
         try Task.checkCancellation()
         let call = PGCall(handle)
+        if let limit { call.limit(seconds: Double(limit.milliseconds) / 1_000) }
         do {
             return try await withTaskCancellationHandler {
                 defer { call.end() }

@@ -17,6 +17,7 @@ package final class PGPool: Sendable {
         var lent = 0
         var waiting = 0
         var closed = false
+        var lost = 0
     }
 
     package let settings: PGSettings
@@ -35,6 +36,13 @@ package final class PGPool: Sendable {
     package var stats: Stats {
         state.withLock { Stats(open: $0.idle.count + $0.lent, idle: $0.idle.count, waiting: $0.waiting) }
     }
+
+    /// How many sessions turned out to be dead, idle or lent, since the pool was made.
+    ///
+    /// A server that crashed has ended every session, also the one that committed last: that one is found dead when it
+    /// is lent again or given back. So whoever commits asynchronously compares this number around its work, and when it
+    /// rose the server may have forgotten commits.
+    package var sessionsLost: Int { state.withLock { $0.lost } }
 
     /// Lends a session to `body`. Throws `.serverBusy` when none came free within the acquire timeout.
     package func withConnection<Result: Sendable>(
@@ -78,6 +86,7 @@ package final class PGPool: Sendable {
     private func take() async throws -> PGConnection {
         while let connection = state.withLock({ $0.idle.popLast() }) {
             if !connection.isBroken, await connection.isAlive() { return connection }
+            state.withLock { $0.lost += 1 }
             await connection.close()
         }
         return try await PGConnection.connect(settings)
@@ -88,6 +97,7 @@ package final class PGPool: Sendable {
         await connection.abandon()
         let keep = state.withLock { state -> Bool in
             state.lent -= 1
+            if connection.isBroken { state.lost += 1 }
             guard !connection.isBroken, !state.closed else { return false }
             state.idle.append(connection)
             return true

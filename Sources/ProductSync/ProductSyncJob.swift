@@ -29,6 +29,11 @@ package struct ProductSyncJob: Job {
         self.fault = fault
     }
 
+    package func publish(_ newest: RunRecord) {
+        guard let counts = newest.summary?["counts"]?.object else { return }
+        SyncMetric.record(counts.compactMapValues(\.int), dryRun: newest.dryRun)
+    }
+
     package func run(_ context: RunContext) async throws -> RunSummary {
         context.progress.stage("plan")
         let plan = try await context.retrying("sync.plan") { try await Self.plan(settings, cart: cart) }

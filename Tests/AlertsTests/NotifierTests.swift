@@ -33,7 +33,11 @@ private final class RecordingSink: AlertSink {
 /// A sink that never answers.
 private struct HangingSink: AlertSink {
     let name = "hanging"
-    func deliver(_ alert: Alert) async throws { try await Task.sleep(for: .seconds(3_600)) }
+    var reached = TestSignal()
+    func deliver(_ alert: Alert) async throws {
+        reached.fire()
+        try await Task.sleep(for: .seconds(3_600))
+    }
 }
 
 @Suite(.serialized, .timeLimit(.minutes(2))) struct NotifierTests {
@@ -44,12 +48,17 @@ private struct HangingSink: AlertSink {
         return pool
     }
 
-    private func notifier(_ pool: PGPool, _ sinks: [any AlertSink], repeatAfter: Int? = nil) -> Notifier {
+    private func notifier(
+        _ pool: PGPool,
+        _ sinks: [any AlertSink],
+        repeatAfter: Int? = nil,
+        attemptLimit: Duration = .milliseconds(200)
+    ) -> Notifier {
         Notifier(
             policy: AlertPolicy(),
             store: NoticeStore(state: pool, repeatAfter: repeatAfter),
             sinks: sinks,
-            attemptLimit: .milliseconds(200),
+            attemptLimit: attemptLimit,
             pause: .zero,
             logger: Logger(label: "test")
         )
@@ -109,6 +118,23 @@ private struct HangingSink: AlertSink {
         // Offering never waits, also when the queue is full: this loop ends although nobody delivers.
         for _ in 0..<1_000 { both.offer(AlertPolicyTests.ending(.failed)) }
         try await run(both) { try await good.taken.wait { $0.count == 1 } }
+        await pool.close()
+    }
+
+    /// A daemon that stops while it tells has told nobody: the next run's end tells it.
+    @Test func anAlertThatAShutdownCutOffIsToldWithTheNextRun() async throws {
+        let pool = try await pool()
+        let hanging = HangingSink()
+        let stopping = notifier(pool, [hanging], attemptLimit: .seconds(600))
+        stopping.offer(AlertPolicyTests.ending(.failed))
+        try await run(stopping) { await hanging.reached.wait() }
+        let sink = RecordingSink()
+        let next = notifier(pool, [sink])
+        next.offer(AlertPolicyTests.ending(.failed))
+        next.offer(AlertPolicyTests.ending(.failed))
+        next.offer(AlertPolicyTests.ending(.succeeded))
+        try await run(next) { try await sink.taken.wait { $0.last?.severity == .recovery } }
+        #expect(sink.taken.value.map(\.severity) == [.problem, .recovery], "told, and told once")
         await pool.close()
     }
 

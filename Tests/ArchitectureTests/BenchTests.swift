@@ -45,6 +45,44 @@ import Testing
         )
     }
 
+    @Test func memoryAboveWhatIsPromisedFails() throws {
+        let file = try temporary(
+            """
+            {"work": "First sync", "who": "**Tallyman**, batches of 100", "rows": 1, "seconds": [1], "rss": [60, 63.5]}
+            {"work": "First sync", "who": "a peer", "rows": 1, "seconds": [1], "rss": [900]}
+            {"work": "Documents of 16 MiB", "who": "**Tallyman**, first sync", "rows": 1, "seconds": [1], "rss": [200]}
+
+            """
+        )
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        func limit(_ size: String) throws -> ChildProcess.Progress {
+            try ChildProcess.run(Self.python, [Self.measure, "limit", file, "**Tallyman**", size, "Documents of"])
+        }
+        #expect(try limit("64").exit == .code(0))
+        let above = try limit("62")
+        #expect(above.exit == .code(1))
+        #expect(above.errorText == "First sync, **Tallyman**, batches of 100: 63.5 MiB, at most 62 are promised\n")
+    }
+
+    /// Times longer than docs/reliability.md promises, and a promise that nothing measured, make bin/reliability fail.
+    @Test func timesLongerThanPromisedAreNamed() throws {
+        let rules = Project.root.appending(path: "bin/lib/promised.awk").path
+        func late(_ lines: String) throws -> String {
+            let file = try temporary(lines)
+            defer { try? FileManager.default.removeItem(atPath: file) }
+            return try ChildProcess.run("awk", ["-f", rules, file]).outputText
+        }
+        let well = "measured failover, leader killed = 1.4 s\nmeasured cancel, ownCode = 1.999 seconds\n"
+        #expect(try late(well) == "")
+        #expect(
+            try late(well + "measured failover, leader frozen = 15.2 s\n").contains(
+                "leader frozen = 15.2 s: at most 15"
+            )
+        )
+        #expect(try late(well + "measured cancel, statement = 2.5 seconds\n").contains("at most 2 s"))
+        #expect(try late("measured failover, leader killed = 1.4 s\n") == "nothing measured a cancel\n")
+    }
+
     @Test func onlyTheChapterBetweenItsMarkersIsReplaced() throws {
         let before =
             "a\n<!-- bench sync -->\nold\n<!-- /bench sync -->\nb\n<!-- bench http -->\nkept\n<!-- /bench http -->\n"

@@ -12,7 +12,7 @@ final class Fleet: Sendable {
     private struct Slot {
         let cart: TCPProxy
         let source: TCPProxy
-        let clock: FakeTime?
+        let clock: FakeTime
         var daemon: Daemon?
         var isFrozen = false
     }
@@ -31,12 +31,13 @@ final class Fleet: Sendable {
                 Slot(
                     cart: try TCPProxy(to: server.port),
                     source: try TCPProxy(to: replicas.source.port),
-                    clock: try? FakeTime()
+                    clock: try FakeTime()
                 )
             }
         )
     }
 
+    /// Those that met something: a daemon that is up, a frozen one to thaw, a database.
     var faults: [Fault: Int] { injected.withLock { $0 } }
 
     /// A daemon to ask, if one is up and awake.
@@ -49,16 +50,21 @@ final class Fleet: Sendable {
             guard slots[index].daemon == nil else { return }
             var settings = replicas.settings(mongoPort: slots[index].source.port, cartPort: slots[index].cart.port)
             settings["LOG_LEVEL"] = "critical"
-            settings.merge(slots[index].clock?.environment ?? [:]) { $1 }
+            settings.merge(slots[index].clock.environment) { $1 }
             slots[index].daemon = try Daemon(settings)
         }
     }
 
     func inject(_ fault: Fault, on index: Int) throws {
-        injected.withLock { $0[fault, default: 0] += 1 }
         // Who died a second ago comes back.
         for other in 0..<3 where other != index { try start(other) }
         let slot = slots.withLock { $0[index] }
+        let meets: Bool =
+            switch fault {
+            case .thaw: slots.withLock { $0.contains(where: \.isFrozen) }
+            case .restartServer, .restartSource, .slowDisk: true
+            default: slot.daemon != nil
+            }
         switch fault {
         case .kill:
             slot.daemon?.signal(SIGKILL)
@@ -77,9 +83,10 @@ final class Fleet: Sendable {
             replicas.source.stop()
             try replicas.source.restart()
         case .slowDisk: try slowDisk()
-        case .clockForward: try slot.clock?.shift(by: 7_200)
-        case .clockBack: try slot.clock?.shift(by: -7_200)
+        case .clockForward: try slot.clock.shift(by: 7_200)
+        case .clockBack: try slot.clock.shift(by: -7_200)
         }
+        if meets { injected.withLock { $0[fault, default: 0] += 1 } }
         for (other, slot) in slots.withLock({ Array($0.enumerated()) }) where other != index {
             slot.cart.stall(false)
             slot.source.stall(false)
@@ -107,7 +114,7 @@ final class Fleet: Sendable {
         for slot in slots.withLock({ $0 }) {
             slot.cart.stall(false)
             slot.source.stall(false)
-            try slot.clock?.shift(by: 0)
+            try slot.clock.shift(by: 0)
         }
         for index in 0..<3 { try start(index) }
         for daemon in slots.withLock({ $0.compactMap(\.daemon) }) { try await daemon.ready() }

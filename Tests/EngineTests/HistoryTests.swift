@@ -172,4 +172,47 @@ import Testing
         #expect(try await Housekeeping(state: pool, policy: RetentionPolicy(days: 365, runsPerJob: 500)).sweep() == 0)
         await pool.close()
     }
+    /// Each target has dead letters of its own; a target that is away keeps no other from being swept.
+    @Test func theSweepReachesTheDeadLettersOfEveryTarget() async throws {
+        let state = try await Self.database()
+        let target = try await Self.database()
+        let away = PGPool(
+            PGSettings(url: Secret("postgresql://nobody@127.0.0.1:1/none"), applicationName: "tallyman-test"),
+            maxConnections: 1
+        )
+        for pool in [state, target] {
+            try await pool.withConnection { connection in
+                try await connection.execute(
+                    """
+                    INSERT INTO etl.dead_letters (job, key, kind, reason, columns, run_id, resolved_at, resolution)
+                    SELECT 'job', n::text, 'test', 'bad', '{}', gen_random_uuid(),
+                        CASE WHEN n <= 1200 THEN now() - interval '400 days' WHEN n = 1201 THEN now() END,
+                        CASE WHEN n <= 1201 THEN 'synced' END
+                    FROM generate_series(1, 1202) n;
+                    CREATE TABLE steps (n bigint);
+                    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                        INSERT INTO steps SELECT count(*) FROM gone; RETURN NULL; END $$;
+                    CREATE TRIGGER note AFTER DELETE ON etl.dead_letters REFERENCING OLD TABLE AS gone
+                        FOR EACH STATEMENT EXECUTE FUNCTION note()
+                    """
+                )
+            }
+        }
+        let policy = RetentionPolicy(days: 365, runsPerJob: 500)
+        await #expect(throws: TallyError.self, "what could not be swept is told") {
+            try await Housekeeping(state: state, targets: [away, target, state], policy: policy).sweep()
+        }
+        for pool in [state, target] {
+            let left = try await pool.withConnection {
+                try await $0.query("SELECT string_agg(key, ',' ORDER BY id) FROM etl.dead_letters").rows[0][0].string()
+            }
+            #expect(left == "1201,1202", "the young and the open stay")
+            let largest = try await pool.withConnection {
+                try await $0.query("SELECT max(n)::int FROM steps").rows[0][0].int()
+            }
+            #expect(largest == 500, "small steps")
+            await pool.close()
+        }
+        await away.close()
+    }
 }

@@ -91,22 +91,28 @@ import Testing
             let step = FireRule.isOpen(
                 hasRun: (world.starts[fire] ?? 0) > 0,
                 age: world.now - fire,
-                window: schedule.misfireWindow
+                window: schedule.misfireWindow,
+                mayStart: world.isOn && !world.isPaused
             )
             switch step {
             case .start: begin(fire, &world)
             case .started: world.fires[fire] = .started
+            case .leave: continue
             default: world.fires[fire] = .skipped
             }
         }
         guard world.isOn else { return }
-        for instant in answers.due(schedule, after: world.last, at: world.now) {
+        let due = answers.due(schedule, after: world.last, at: world.now)
+        for instant in due {
             let fire = instant.timeIntervalSince(Self.date(0))
             if world.fires[fire] != nil { world.broken.append("fire \(fire) fell due twice") }
-            world.fires[fire] = FireRule.fallsDue(isPaused: world.isPaused)
+            world.fires[fire] = FireRule.fallsDue(
+                isPaused: world.isPaused,
+                isMadeUp: schedule.makesUp(instant, at: Self.date(world.now), isNewest: instant == due.last)
+            )
             world.last = max(world.last, fire)
             if dying { return }
-            if world.fires[fire] == .due { begin(fire, &world) }
+            if world.fires[fire] != .skipped { begin(fire, &world) }
         }
     }
 
@@ -134,8 +140,18 @@ import Testing
         if world.starts.values.contains(where: { $0 > 1 }) { wrong.append("a fire began two runs") }
         if world.fires.values.contains(.due) { wrong.append("a fire was left behind") }
         let waiting = world.fires.filter { $0.value == .waiting }
-        if waiting.count > (policy == .queue ? 1 : 0) { wrong.append("\(waiting.count) wait") }
-        if !waiting.isEmpty, world.running == nil { wrong.append("one waits for nothing") }
+        let mayStart = world.isOn && !world.isPaused
+        if schedule.misfire != .all, waiting.count > (policy == .queue ? 1 : 0) {
+            wrong.append("\(waiting.count) wait")
+        }
+        if !waiting.isEmpty, world.running == nil, mayStart { wrong.append("one waits for nothing") }
+        let dropped = previous.fires.contains { fire, outcome in
+            outcome == .waiting && world.fires[fire] == .skipped && world.now - fire < schedule.misfireWindow
+        }
+        if dropped { wrong.append("a fire that waited its turn was dropped") }
+        if !mayStart, !(previous.isOn && !previous.isPaused), world.starts != previous.starts {
+            wrong.append("a run began while paused or off")
+        }
         for (fire, outcome) in previous.fires where world.fires[fire] != outcome {
             let isAllowed = [.due, .waiting].contains(outcome)
             if !isAllowed { wrong.append("\(outcome) became \(world.fires[fire].map { "\($0)" } ?? "nothing")") }
@@ -173,7 +189,7 @@ import Testing
         for world in worlds {
             var rest = world
             (rest.isOn, rest.isPaused) = (true, false)
-            for _ in 0..<4 { rest = model.apply(.runEnds, to: rest) }
+            for _ in 0..<16 { rest = model.apply(.runEnds, to: rest) }
             #expect(!rest.fires.values.contains { $0 == .due || $0 == .waiting })
         }
     }

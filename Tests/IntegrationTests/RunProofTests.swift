@@ -38,7 +38,7 @@ import Testing
     }
 
     /// Puts a run into the ledger as a process left it that died a minute ago.
-    private static func leave(
+    static func leave(
         _ runs: ScriptedRuns,
         _ trigger: String,
         attempt: Int,

@@ -58,12 +58,13 @@ struct ScriptedRuns {
     func once(
         _ runner: JobRunner,
         trigger: RunTrigger = .api,
+        options: RunOptions = RunOptions(),
         during: (RunID) async throws -> Void = { _ in }
     ) async throws -> RunRecord {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await runner.run() }
             defer { group.cancelAll() }
-            let id = try await runner.submit("scripted", RunOptions(), trigger: trigger, requestedBy: "test")
+            let id = try await runner.submit("scripted", options, trigger: trigger, requestedBy: "test")
             try await during(id)
             return try await runner.wait(id)
         }

@@ -90,14 +90,16 @@ struct SyncBench {
         ProductSyncJob(settings: settings, mongo: mongo, cart: cart, fault: fault)
     }
 
-    /// Runs the job through the engine, as the daemon does, and gives the ledger's record of it.
+    /// Runs the job through the engine, as the daemon does, and gives the ledger's record of it; the ledger is in the
+    /// cart unless `state` says otherwise.
     func run(
         _ job: any Job,
         _ options: RunOptions = RunOptions(),
-        failpoint: Failpoint = .none
+        failpoint: Failpoint = .none,
+        state: PGPool? = nil
     ) async throws -> RunRecord {
         let runner = JobRunner(
-            state: cart,
+            state: state ?? cart,
             jobs: [job],
             holder: "test",
             failpoint: failpoint,

@@ -1,6 +1,9 @@
 """What the benches measure with, and the tables they print: wall and CPU seconds, peak memory, ratios of one run.
 
     bench_measure.py table RESULTS.json             prints the tables of a run
+    bench_measure.py limit RESULTS.json WHO MIB [EXCEPT...]
+                                                    fails when one whose name begins with WHO used more memory than that
+                                                    in a round, in work that does not begin with EXCEPT
     bench_measure.py put FILE NAME < TEXT           puts TEXT between the markers of that NAME in a Markdown file
 
 A result is a line of JSON: work, who, rows, and for each round seconds, cpu and rss (MiB), besides the yardstick (the
@@ -108,6 +111,14 @@ def tables(lines):
     return "\n".join(out).rstrip() + "\n"
 
 
+def above(lines, who, limit, excepted=()):
+    """What used more memory than the limit, a line each."""
+    return [f"{line['work']}, {line['who']}: {max(line['rss']):,.1f} MiB, at most {limit:g} are promised"
+            for line in lines
+            if line["who"].startswith(who) and not line["work"].startswith(tuple(excepted))
+            and line["rss"] and max(line["rss"]) > limit]
+
+
 def put(document, name, text):
     """The document with `text` between the markers of `name`; they must stand in it, once and in order."""
     begin, end = f"<!-- bench {name} -->", f"<!-- /bench {name} -->"
@@ -121,6 +132,11 @@ def main(arguments):
     if len(arguments) == 2 and arguments[0] == "table":
         with open(arguments[1], encoding="utf-8") as file:
             sys.stdout.write(tables([json.loads(line) for line in file]))
+    elif len(arguments) >= 4 and arguments[0] == "limit":
+        with open(arguments[1], encoding="utf-8") as file:
+            found = above([json.loads(line) for line in file], arguments[2], float(arguments[3]), arguments[4:])
+        if found:
+            sys.exit("\n".join(found))
     elif len(arguments) == 3 and arguments[0] == "put":
         with open(arguments[1], encoding="utf-8") as file:
             document = put(file.read(), arguments[2], sys.stdin.read())

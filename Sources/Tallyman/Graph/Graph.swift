@@ -78,7 +78,11 @@ final class Graph: Sendable {
             zoned: features.reduce(into: []) { $0.formUnion($1.zonedJobs) }
         )
         self.book = book
-        let housekeeping = Housekeeping(state: state, policy: settings.retention)
+        let housekeeping = Housekeeping(
+            state: state,
+            targets: jobs.flatMap(\.targets),
+            policy: settings.retention
+        )
         scheduler = Scheduler(
             state: state,
             runner: runner,
@@ -115,7 +119,7 @@ final class Graph: Sendable {
     var runnerService: any Service { UntilShutdown { [runner] in try await runner.run() } }
     var notifierService: any Service { UntilShutdown { [notifier] in try await notifier.run() } }
     var gaugeService: any Service {
-        UntilShutdown { [ledger, jobs] in try await HistoryGauges(ledger: ledger, jobs: jobs.map(\.name)).run() }
+        UntilShutdown { [ledger, jobs] in try await HistoryGauges(ledger: ledger, jobs: jobs).run() }
     }
     var schedulerService: any Service { UntilShutdown { [scheduler] in try await scheduler.run() } }
 
