@@ -49,7 +49,8 @@ import Testing
               target: warehouse
               outputs:
                 warehouse: {type: postgres, host: "\(url.host ?? "")", port: \(url.port ?? 5432),
-                            user: "\(url.user ?? "")", password: "", dbname: "\(url.path.dropFirst())", schema: gold, threads: 1}
+                            user: "\(url.user ?? "")", password: "",
+                            dbname: "\(url.path.dropFirst())", schema: gold, threads: 1}
 
             """
         try Data(profile.utf8).write(to: URL(filePath: place + "/profiles.yml"))

@@ -127,7 +127,8 @@ import Testing
             target: Self.target + """
                 ; CREATE TABLE commits (n bigserial, setting text);
                 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
-                $$ BEGIN INSERT INTO commits (setting) VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+                $$ BEGIN INSERT INTO commits (setting) VALUES (current_setting('synchronous_commit'));
+                RETURN NULL; END $$;
                 CREATE TRIGGER note AFTER INSERT OR UPDATE ON etl.table_exports FOR EACH ROW EXECUTE FUNCTION note()
                 """
         )
