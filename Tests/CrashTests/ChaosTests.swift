@@ -6,7 +6,10 @@ import Testing
 /// else, and the ledger's story must be legal at every step.
 @Suite(.serialized) struct ChaosTests {
     private static let products = 2_000
-    private static var rounds: Int { Measured.isLong ? 200 : 10 }
+    /// `TEST_ROUNDS` says how many, so that several processes can share the long form.
+    private static var rounds: Int {
+        ProcessInfo.processInfo.environment["TEST_ROUNDS"].flatMap { Int($0) } ?? (Measured.isLong ? 200 : 10)
+    }
 
     private struct Tally {
         var lost = 0
