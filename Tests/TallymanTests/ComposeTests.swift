@@ -1,4 +1,5 @@
 import Foundation
+import TestKit
 import Testing
 import Yams
 
@@ -72,6 +73,32 @@ import Yams
         }
     }
 
+    /// The sample that fills the second dashboard, from the file that PostgreSQL's container runs at its first start.
+    @Test func theAnalyticsRunOverTheSample() throws {
+        let postgres = try TestPostgres.shared()
+        let (shop, warehouse) = (try postgres.freshDatabase(), try postgres.freshDatabase())
+        let script = try Self.text("config/compose/analytics.sql")
+        let parts = script.split(separator: "\\connect shop\n")
+        #expect(parts.count == 2 && parts[0].contains("CREATE DATABASE warehouse;\nCREATE DATABASE shop;"))
+        try postgres.psql(shop, String(try #require(parts.last)))
+        let given = try #require(try Self.services()["tallyman"]?["environment"])
+        let settings = [
+            "ANALYTICS_SOURCE_URL": shop, "ANALYTICS_WAREHOUSE_URL": warehouse,
+            "ENABLE_V1_SCHEMA": given["ENABLE_V1_SCHEMA"]?.string ?? "",
+            "ENABLE_LEGACY_ETL": given["ENABLE_LEGACY_ETL"]?.string ?? "",
+            "PII_TOKEN_KEY": given["PII_TOKEN_KEY"]?.string ?? "",
+        ]
+        for command in [["migrate", "up"], ["run", "analytics", "--all", "--days-back", "3"]] {
+            let ended = try TallymanBinary.run(command, settings)
+            #expect(ended.exit == .code(0), "\(command): \(ended.errorText)")
+        }
+        let days = try postgres.psql(
+            warehouse,
+            "SELECT count(*) FROM analytics.daily_kpis WHERE registrations > 0 AND orders > 0 AND revenue > 0"
+        )
+        #expect((Int(days.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0) >= 3, "\(days)")
+    }
+
     @Test func prometheusAndGrafanaFindEachOther() throws {
         let scrapes = try Self.yaml("config/prometheus/prometheus.yml")
         #expect(scrapes["scrape_configs"]?[0]?["static_configs"]?[0]?["targets"]?[0]?.string == "tallyman:4000")
@@ -82,6 +109,15 @@ import Yams
         let folder = try #require(provider?["options"]?["path"]?.string)
         let shown = try Self.services()["grafana"]?["volumes"]?.array().compactMap(\.string) ?? []
         #expect(shown.contains("./grafana/dashboard.json:\(folder)/tallyman.json:ro"))
+        #expect(shown.contains("./grafana/analytics.json:\(folder)/analytics.json:ro"))
+        let warehouse = try Self.yaml("grafana/provisioning/datasources/warehouse.yaml")["datasources"]?[0]
+        let given = try Self.services()["tallyman"]?["environment"]
+        let url = given?["ANALYTICS_WAREHOUSE_URL"]?.string ?? ""
+        let database = try #require(warehouse?["jsonData"]?["database"]?.string)
+        let user = try #require(warehouse?["user"]?.string)
+        let password = try #require(warehouse?["secureJsonData"]?["password"]?.string)
+        let place = try #require(warehouse?["url"]?.string)
+        #expect(url == "postgresql://\(user):\(password)@\(place)/\(database)")
         let home = try Self.services()["grafana"]?["environment"]?["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]?.string
         #expect(home == "\(folder)/tallyman.json")
         let judged = try Self.services()["prometheus"]?["volumes"]?.array().compactMap(\.string) ?? []
