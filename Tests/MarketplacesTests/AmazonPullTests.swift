@@ -63,6 +63,27 @@ import Testing
         await stepwise.pool.close()
     }
 
+    /// It asks, compares and counts; no table has a row more, no bucket is touched (INV-10).
+    @Test func aDryRunWritesNothingAndCountsWhatARunWouldChange() async throws {
+        let bench = try await PullBench()
+        let rows = """
+            SELECT (SELECT count(*) FROM product), (SELECT count(*) FROM listing), (SELECT count(*) FROM sales_ts),
+                (SELECT count(*) FROM fees_ts), (SELECT count(*) FROM marketplace.documents),
+                (SELECT count(*) FROM etl.watermarks), (SELECT count(*) FROM etl.rate_limits)
+            """
+        let dry = try await bench.run(bench.amazon(), RunOptions(dryRun: true))
+        #expect(dry.state == .succeeded, "\(String(describing: dry.error))")
+        #expect(try bench.psql(rows) == "0|0|0|0|0|0|0")
+        #expect((dry.summary?["counts"]?["changed"]?.int ?? 0) > 100)
+        #expect(try await bench.run(bench.amazon()).state == .succeeded)
+        _ = try bench.psql("UPDATE marketplace.order_lines SET units = units + 1 WHERE sold_at > '2026-03-01'")
+        let images = try bench.tables()
+        let again = try await bench.run(bench.amazon(), RunOptions(dryRun: true))
+        #expect(again.state == .succeeded, "\(String(describing: again.error))")
+        #expect(try bench.tables() == images, "what differs is counted and left")
+        await bench.pool.close()
+    }
+
     /// One account's refusal leaves the others' rows in place, and the run says who failed.
     @Test func oneMarketplaceFailingDoesNotStopTheOther() async throws {
         let bench = try await PullBench()

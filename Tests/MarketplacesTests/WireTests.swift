@@ -1,5 +1,6 @@
 import Foundation
 import Runtime
+import TestKit
 import Testing
 
 @testable import Marketplaces
@@ -108,5 +109,43 @@ import Testing
         let late = try WireTime.parse("2026-03-01T14:59:59Z")
         #expect(days.day(of: late) == (try WireTime.parse("2026-02-28T15:00:00Z")))
         #expect(days.day(of: late.addingTimeInterval(1)) == (try WireTime.parse("2026-03-01T15:00:00Z")))
+    }
+
+    /// Property: instants written by hand are those of Foundation's formatter, and are read back as they were.
+    @Test(arguments: SeededGenerator.seeds(4))
+    func instantsAreWrittenAsFoundationWritesThem(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        let whole = Date.ISO8601FormatStyle(includingFractionalSeconds: false)
+        for _ in 0..<500 {
+            // From the year 1600 to 2599: leap days of every kind, and instants before 1970.
+            let millis = Int64.random(in: -11_676_096_000_000...19_880_899_200_000, using: &random)
+            let seconds = Date(timeIntervalSince1970: (Double(millis) / 1_000).rounded(.down))
+            #expect(WireTime.text(seconds) == whole.format(seconds), "\(random)")
+            let date = Date(timeIntervalSince1970: Double(millis) / 1_000)
+            #expect(WireTime.text(microseconds: millis * 1_000, places: 3) == WireTime.text(date), "\(random)")
+            let again = try WireTime.parse(WireTime.text(date))
+            #expect(abs(again.timeIntervalSince(date)) < 0.000_1, "\(random)")
+            #expect(WireTime.text(date).hasPrefix(whole.format(seconds).dropLast()), "\(random)")
+        }
+        #expect(WireTime.text(microseconds: 1_772_366_400_000_042, places: 6) == "2026-03-01T12:00:00.000042Z")
+        #expect(WireTime.text(microseconds: -1, places: 6) == "1969-12-31T23:59:59.999999Z")
+        #expect(WireTime.text(microseconds: 951_782_400_000_000, places: 6) == "2000-02-29T00:00:00Z")
+    }
+
+    /// Property: a day is the calendar's, in whatever order instants come; zones whose clocks change at midnight too.
+    @Test(arguments: ["Europe/Berlin", "America/Sao_Paulo", "Africa/Cairo", "Australia/Lord_Howe", "Asia/Kolkata"])
+    func daysAreTheCalendars(zone: String) throws {
+        var random = SeededGenerator(seed: 7)
+        var calendar = Calendar(identifier: .gregorian)
+        calendar.timeZone = try #require(TimeZone(identifier: zone))
+        var days = DayBuckets(zone: calendar.timeZone)
+        for _ in 0..<2_000 {
+            // 2017: Brazil's clocks were put forward at midnight.
+            let date = Date(timeIntervalSince1970: Double.random(in: 1_483_228_800...1_514_764_800, using: &random))
+            for step in [0, 3_600, 7_200, -1_800.0] {
+                let instant = date.addingTimeInterval(step)
+                #expect(days.day(of: instant) == calendar.startOfDay(for: instant), "\(zone) \(instant)")
+            }
+        }
     }
 }

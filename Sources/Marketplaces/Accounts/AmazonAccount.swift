@@ -101,7 +101,7 @@ extension MarketplaceJob {
     ) -> MakePulls {
         { tools in
             // What is asked about must be two minutes old.
-            let asOf = tools.until.map { $0.addingTimeInterval(150) } ?? tools.now
+            let asOf = min(tools.until.map { $0.addingTimeInterval(150) } ?? tools.now, tools.now)
             let trades = MockAmazon.trades(marketplaces, orderEvery: orderEvery)
             let mock = MockAmazon(trades: trades, sellerID: "A0MOCKSELLER", now: { asOf })
             let account = AmazonAccount(

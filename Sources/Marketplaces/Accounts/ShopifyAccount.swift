@@ -102,7 +102,7 @@ extension MarketplaceJob {
     ) -> MakePulls {
         { tools in
             guard let settings = ShopifySettings(shop: "tally-demo") else { return [] }
-            let asOf = tools.until ?? tools.now
+            let asOf = min(tools.until ?? tools.now, tools.now)
             let mock = MockShopify(trade: trade, shop: settings.shop, now: { asOf })
             let account = ShopifyAccount(
                 accountID: accountID,

@@ -33,29 +33,43 @@ struct DocumentWriter {
     /// The number of lines that changed plus days that did; what a compare finds when it may only look.
     func write(_ records: [DocumentRecord], _ compareOnly: Bool, _ connection: PGConnection) async throws -> Int {
         let newest = MarketplaceStore.newest(records, key: \.id, time: \.version)
-        let accepted = try await acceptable(newest, connection)
-        let current = newest.filter { accepted.contains($0.id) }
+        let stored = try await versions(newest, connection)
+        let current = newest.filter { (stored[$0.id] ?? $0.version) <= $0.version }
         guard !current.isEmpty else { return 0 }
-        let ids = PGValue.textArray(current.map(\.id))
         let lines = PGValue.json(lineText(current).closed)
-        if compareOnly { return try await differences(ids, lines, connection) }
+        if compareOnly {
+            return try await differences(.textArray(current.map(\.id)), lines, connection)
+        }
         try await saveDocuments(current, connection)
-        let before = try await days(of: ids, connection)
-        var changed = try await removeGone(ids, kept(current), connection)
+        // Only what was stored before can have lines that are gone, or days that it is no longer in.
+        let known = current.filter { stored[$0.id] != nil }
+        let before = try await days(of: known, connection)
+        var changed = try await removeGone(known, connection)
         changed += try await saveLines(lines, connection)
-        // Asked for again: the day of a refund is its sale's.
-        let after = try await days(of: ids, connection)
-        changed += try await derive(before.union(after), connection)
+        let after = try await daysNow(of: current, connection)
+        changed += try await derive(before, after, connection)
         return changed
     }
 
-    private func days(of ids: PGValue, _ connection: PGConnection) async throws -> Set<Day> {
+    private func days(of records: [DocumentRecord], _ connection: PGConnection) async throws -> Set<Day> {
+        guard !records.isEmpty else { return [] }
         let rows = try await connection.query(
             "SELECT DISTINCT product_code, ts FROM \(lineTable) "
                 + "WHERE source = $1 AND account_id = $2 AND scope = $3 AND document_id = ANY ($4)",
-            scopeValues + [ids]
+            scopeValues + [.textArray(records.map(\.id))]
         ).rows
         return Set(try rows.map { Day(product: try $0[0].string(), ts: try $0[1].date()) })
+    }
+
+    /// The days of what has just been stored. Only those of refunds are asked for: they are their sales'.
+    private func daysNow(of records: [DocumentRecord], _ connection: PGConnection) async throws -> Set<Day> {
+        var days = try await days(of: records.filter { $0.lines.contains(where: \.isTakingBack) }, connection)
+        for record in records {
+            for line in record.lines where !line.isTakingBack {
+                days.insert(Day(product: RowText.storable(line.productCode), ts: line.day))
+            }
+        }
+        return days
     }
 
     /// A column's incoming value.
@@ -73,18 +87,23 @@ struct DocumentWriter {
         let ts: Date
     }
 
-    /// Those whose stored state is not newer.
-    private func acceptable(_ records: [DocumentRecord], _ connection: PGConnection) async throws -> Set<String> {
+    /// The stored versions of those that are stored; looked up one by one in the index, however large the table is.
+    private func versions(_ records: [DocumentRecord], _ connection: PGConnection) async throws -> [String: Int64] {
         let rows = try await connection.query(
             """
-            SELECT i.id FROM unnest($5::text[], $6::bigint[]) AS i (id, version)
-            LEFT JOIN marketplace.documents d ON d.source = $1 AND d.account_id = $2 AND d.scope = $3 AND d.kind = $4
-                AND d.document_id = i.id
-            WHERE d.version IS NULL OR d.version <= i.version
+            SELECT id, version FROM (
+                SELECT i.id, (SELECT d.version FROM marketplace.documents d
+                    WHERE d.source = $1 AND d.account_id = $2 AND d.scope = $3 AND d.kind = $4
+                        AND d.document_id = i.id) AS version
+                FROM unnest($5::text[]) AS i (id)) AS stored
+            WHERE version IS NOT NULL
             """,
-            scopeValues + [.text(kind.rawValue), .textArray(records.map(\.id)), .intArray(records.map(\.version))]
+            scopeValues + [.text(kind.rawValue), .textArray(records.map(\.id))]
         ).rows
-        return Set(try rows.map { try $0[0].string() })
+        return Dictionary(
+            try rows.map { (try $0[0].string(), Int64(try $0[1].int())) },
+            uniquingKeysWith: { first, _ in first }
+        )
     }
 
     private func saveDocuments(_ records: [DocumentRecord], _ connection: PGConnection) async throws {
@@ -117,15 +136,16 @@ struct DocumentWriter {
         return .json(rows.closed)
     }
 
-    private func removeGone(_ ids: PGValue, _ kept: PGValue, _ connection: PGConnection) async throws -> Int {
-        try await connection.query(
+    private func removeGone(_ records: [DocumentRecord], _ connection: PGConnection) async throws -> Int {
+        guard !records.isEmpty else { return 0 }
+        return try await connection.query(
             """
             DELETE FROM \(lineTable) l
             WHERE l.source = $1 AND l.account_id = $2 AND l.scope = $3 AND l.document_id = ANY ($4)
                 AND NOT EXISTS (SELECT FROM jsonb_to_recordset($5::jsonb) AS i (document_id text, line_id text)
                     WHERE i.document_id = l.document_id AND i.line_id = l.line_id)
             """,
-            scopeValues + [ids, kept]
+            scopeValues + [.textArray(records.map(\.id)), kept(records)]
         ).affectedRows
     }
 
@@ -167,34 +187,38 @@ struct DocumentWriter {
 
     // MARK: The time series
 
-    private func derive(_ days: Set<Day>, _ connection: PGConnection) async throws -> Int {
+    private func derive(_ before: Set<Day>, _ after: Set<Day>, _ connection: PGConnection) async throws -> Int {
+        let days = before.union(after)
         guard let first = days.map(\.ts).min(), let last = days.map(\.ts).max() else { return 0 }
         _ = try await connection.query(
             "SELECT marketplace.ensure_months(to_regclass($1), $2, $3)",
             [.text("public.\(target)"), .timestamp(first), .timestamp(last)]
         )
-        var keys = RowText()
-        for day in days {
-            keys.begin()
-            keys.field("product_code", day.product)
-            keys.field("ts", day.ts)
-            keys.end()
-        }
         let scope = store.scope
-        let values: [PGValue] = [
-            .text(scope.accountID), .text(scope.source), .text(scope.country), .json(keys.closed),
-        ]
-        let bounds: [PGValue] = [.timestamp(first), .timestamp(last)]
-        let removed = try await connection.query(removeSQL, values + bounds).affectedRows
-        return removed + (try await connection.query(deriveSQL, values).affectedRows)
+        func values(_ days: Set<Day>) -> [PGValue] {
+            var keys = RowText()
+            for day in days {
+                keys.begin()
+                keys.field("product_code", day.product)
+                keys.field("ts", day.ts)
+                keys.end()
+            }
+            return [.text(scope.accountID), .text(scope.source), .text(scope.country), .json(keys.closed)]
+        }
+        // A day that sales are in now has its row. One with fees may have a row of a type that is charged no more.
+        let emptied = kind == .order ? before.subtracting(after) : days
+        var changed = 0
+        if !emptied.isEmpty {
+            let bounds: [PGValue] = [.timestamp(first), .timestamp(last)]
+            changed += try await connection.query(removeSQL, values(emptied) + bounds).affectedRows
+        }
+        return changed + (try await connection.query(deriveSQL, values(days)).affectedRows)
     }
 
     private var keysSQL: String {
         "SELECT DISTINCT k.product_code, k.ts FROM jsonb_to_recordset($4::jsonb) AS k "
             + "(product_code text, ts timestamptz)"
     }
-
-    private var feeType: String { kind == .fee ? ", l.fee_type" : "" }
 
     /// Rows of the touched days that no line stands behind any more.
     private var removeSQL: String {
@@ -209,12 +233,15 @@ struct DocumentWriter {
                 AND t.ts = \(types.cast("k.ts", "\(target).ts"))
                 AND t.ts BETWEEN \(types.cast("$5::timestamptz", "\(target).ts"))
                     AND \(types.cast("$6::timestamptz", "\(target).ts"))
-                AND NOT EXISTS (SELECT FROM \(lineTable) l WHERE l.account_id = $1 AND l.marketplace = $2
-                    AND l.country = $3 AND l.product_code = k.product_code AND l.ts = k.ts \(sameFee))
+                AND (SELECT true FROM \(lineTable) l WHERE l.account_id = $1 AND l.marketplace = $2
+                    AND l.country = $3 AND l.product_code = k.product_code AND l.ts = k.ts \(sameFee) LIMIT 1) IS NULL
             """
     }
 
     /// Sums over the stored lines. One row holds one currency: lines of several are refused where they are mapped.
+    ///
+    /// LATERAL: each day's lines are looked up by the index. Joined freely, a planner whose statistics are behind what
+    /// this very pull has written reads all lines for every page.
     private var deriveSQL: String {
         let revenue = "sum(l.revenue - l.refunded - l.returned)"
         let sold = "l.units - l.units_refunded - l.units_returned"
@@ -230,17 +257,20 @@ struct DocumentWriter {
             }
         let keys = ["account_id", "marketplace", "country", "product_code", "ts"] + (kind == .fee ? ["fee_type"] : [])
         let keyValues =
-            ["$1::text", "$2::text", "$3::text", "l.product_code", "l.ts"] + (kind == .fee ? ["l.fee_type"] : [])
+            ["$1::text", "$2::text", "$3::text", "k.product_code", "k.ts"] + (kind == .fee ? ["s.fee_type"] : [])
+        let sums = measures.map { "\($0.sum) AS \($0.name)" } + (kind == .fee ? ["l.fee_type"] : [])
         let selected =
             zip(keyValues, keys).map { store.types.cast($0, "\(target).\($1)") }
-            + measures.map { store.types.cast($0.sum, "\(target).\($0.name)") }
+            + measures.map { store.types.cast("s.\($0.name)", "\(target).\($0.name)") }
         let names = measures.map(\.name)
         return """
             INSERT INTO public.\(target) AS t (\((keys + names).joined(separator: ", ")))
             SELECT \(selected.joined(separator: ", "))
-            FROM (\(keysSQL)) k JOIN \(lineTable) l ON l.account_id = $1 AND l.marketplace = $2 AND l.country = $3
-                AND l.product_code = k.product_code AND l.ts = k.ts
-            GROUP BY l.product_code, l.ts\(feeType)
+            FROM (\(keysSQL)) k CROSS JOIN LATERAL (
+                SELECT \(sums.joined(separator: ", ")) FROM \(lineTable) l
+                WHERE l.account_id = $1 AND l.marketplace = $2 AND l.country = $3
+                    AND l.product_code = k.product_code AND l.ts = k.ts
+                GROUP BY \(kind == .fee ? "l.fee_type" : "()") HAVING count(*) > 0) AS s
             ON CONFLICT (\(keys.joined(separator: ", "))) DO UPDATE
                 SET \(names.map { "\($0) = excluded.\($0)" }.joined(separator: ", "))
             WHERE (\(names.map { "t.\($0)" }.joined(separator: ", ")))

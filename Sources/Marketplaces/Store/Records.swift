@@ -181,6 +181,13 @@ package enum LineRecord: Sendable, Equatable {
         case .fee(let line): line.day
         }
     }
+    /// Whether the line counts on the day of another order's sale.
+    var isTakingBack: Bool {
+        switch self {
+        case .order(let line): line.refundOf != nil
+        case .fee: false
+        }
+    }
 }
 
 /// A record that mapping refused; its key names it for an operator, never its content.

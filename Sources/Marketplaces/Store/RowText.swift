@@ -32,14 +32,12 @@ struct RowText {
 
     /// Seconds since 1970 with six places: `to_timestamp` would take a double, so the text form is used.
     private static func micros(_ date: Date) -> String {
-        let style = Date.ISO8601FormatStyle(includingFractionalSeconds: false)
-        let total = Int64((date.timeIntervalSince1970 * 1_000_000).rounded())
-        let whole = total.quotientFloor(1_000_000)
-        let rest = total - whole * 1_000_000
-        let text = style.format(Date(timeIntervalSince1970: Double(whole)))
-        guard rest != 0 else { return text }
-        let digits = String(rest)
-        return text.dropLast() + "." + String(repeating: "0", count: 6 - digits.count) + digits + "Z"
+        WireTime.text(microseconds: Int64((date.timeIntervalSince1970 * 1_000_000).rounded()), places: 6)
+    }
+
+    /// The text as it will be stored.
+    static func storable(_ value: String) -> String {
+        value.utf8.contains(0) ? value.replacing("\u{0}", with: "\u{FFFD}") : value
     }
 
     /// PostgreSQL's text cannot hold U+0000: it becomes U+FFFD.
@@ -60,12 +58,5 @@ struct RowText {
             default: text.unicodeScalars.append(scalar)
             }
         }
-    }
-}
-
-extension Int64 {
-    fileprivate func quotientFloor(_ divisor: Int64) -> Int64 {
-        let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
-        return remainder < 0 ? quotient - 1 : quotient
     }
 }

@@ -106,7 +106,7 @@ private struct WireParser {
 
     private mutating func object(depth: Int) throws -> WireJSON {
         at += 1
-        var members: [String: WireJSON] = [:]
+        var members = [String: WireJSON](minimumCapacity: 6)
         skipSpace()
         if at < bytes.count, bytes[at] == UInt8(ascii: "}") {
             at += 1
