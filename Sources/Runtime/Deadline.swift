@@ -4,7 +4,7 @@
 package func withDeadline<Result: Sendable>(
     _ limit: Duration,
     during stage: StaticString,
-    clock: some Clock<Duration> = ContinuousClock(),
+    clock: some Clock<Duration> = ReleasingClock(),
     _ body: @escaping @Sendable () async throws -> Result
 ) async throws -> Result {
     try await withThrowingTaskGroup(of: Result?.self) { group in
