@@ -16,7 +16,7 @@ package final class URLSessionTransport: HTTPTransport {
         configuration.httpAdditionalHeaders = ["User-Agent": userAgent]
         let exchanges = ExchangeDelegate()
         self.exchanges = exchanges
-        session = URLSession(configuration: configuration, delegate: exchanges, delegateQueue: nil)
+        session = URLSession(configuration: configuration, delegate: exchanges, delegateQueue: DelegateQueue())
     }
 
     deinit { session.invalidateAndCancel() }

@@ -10,32 +10,52 @@ struct AmazonListingsReport {
     }
 
     private static let pageRows = 10_000
+    /// More than this is no report of listings (INV-8).
+    private static let bytesMax = 8 << 30
 
     let client: AmazonClient
     let marketplace: AmazonMarketplace
 
-    /// The report's rows; the document is streamed from disk.
+    /// Hands out the report's rows, some at a time; the document is streamed from disk.
     ///
     /// Throws `.sourceUnreachable` when Amazon ends the report without a document, `PullPaused` when it takes longer
-    /// than the run may, `.protocolViolation` for a document without the columns we count on.
-    func pages() async throws -> [[Entry]] {
+    /// than the run may, `.protocolViolation` for a document without the columns we count on. Rows may then have been
+    /// handed out.
+    func read(_ take: ([Entry]) async throws -> Void) async throws {
         let address = try await document()
-        let file = FileManager.default.temporaryDirectory.appending(path: "tallyman-\(UUID().uuidString)")
-        defer { try? FileManager.default.removeItem(at: file) }
-        try await client.download(address.url, to: file)
-        let handle = try FileHandle(forReadingFrom: file)
+        let folder = FileManager.default.temporaryDirectory
+        let name = "tallyman-\(UUID().uuidString)"
+        let (sent, plain) = (folder.appending(path: name), folder.appending(path: name + ".txt"))
+        defer { for file in [sent, plain] { try? FileManager.default.removeItem(at: file) } }
+        try await client.download(address.url, to: sent)
+        if address.isCompressed { try Self.unpack(sent, to: plain) }
+        let handle = try FileHandle(forReadingFrom: address.isCompressed ? plain : sent)
         defer { try? handle.close() }
-        let pieces = { Array(try handle.read(upToCount: 65_536) ?? Data()) }
         var table = ReportTable()
-        if address.isCompressed {
-            var inflate = Inflate(next: pieces)
-            try inflate.run { try table.take($0) }
-        } else {
-            while case let piece = try pieces(), !piece.isEmpty { try table.take(piece) }
+        while let piece = try handle.read(upToCount: 65_536), !piece.isEmpty {
+            try table.take(Array(piece))
+            if table.entries.count >= Self.pageRows { try await take(table.drain()) }
         }
-        let entries = try table.end()
-        return stride(from: 0, to: entries.count, by: Self.pageRows).map {
-            Array(entries[$0..<min($0 + Self.pageRows, entries.count)])
+        try table.end()
+        try await take(table.drain())
+    }
+
+    private static func unpack(_ file: URL, to plain: URL) throws {
+        let source = try FileHandle(forReadingFrom: file)
+        defer { try? source.close() }
+        guard FileManager.default.createFile(atPath: plain.path(), contents: nil) else {
+            throw TallyError(.unknown, during: "amazon.report", "the temporary folder cannot be written")
+        }
+        let target = try FileHandle(forWritingTo: plain)
+        defer { try? target.close() }
+        var written = 0
+        var inflate = Inflate { Array(try source.read(upToCount: 65_536) ?? Data()) }
+        try inflate.run {
+            written += $0.count
+            guard written <= bytesMax else {
+                throw TallyError(.limitExceeded, during: "amazon.report", "the listings report is too long")
+            }
+            try target.write(contentsOf: Data($0))
         }
     }
 
@@ -76,7 +96,7 @@ struct AmazonListingsReport {
 private struct ReportTable {
     private var rest: [UInt8] = []
     private var columns: (sku: Int, asin: Int?)?
-    private var entries: [AmazonListingsReport.Entry] = []
+    private(set) var entries: [AmazonListingsReport.Entry] = []
 
     mutating func take(_ piece: [UInt8]) throws {
         rest += piece
@@ -89,9 +109,14 @@ private struct ReportTable {
         guard rest.count < 1 << 20 else { throw Self.unusable }
     }
 
-    mutating func end() throws -> [AmazonListingsReport.Entry] {
+    mutating func end() throws {
         if !rest.isEmpty { try line(rest[...]) }
         guard columns != nil else { throw Self.unusable }
+    }
+
+    /// The rows read so far, which are then forgotten.
+    mutating func drain() -> [AmazonListingsReport.Entry] {
+        defer { entries.removeAll(keepingCapacity: true) }
         return entries
     }
 

@@ -63,7 +63,7 @@ package final class AmazonSource: MarketplaceSource {
     /// Every listing by the merchant listings report: the search reaches no further than a thousand.
     package func sweep(_ pipeline: Pipeline, until: Date, _ take: (MappedRows) async throws -> Void) async throws {
         let report = AmazonListingsReport(client: client, marketplace: marketplace)
-        for page in try await report.pages() {
+        try await report.read { page in
             var rows = MappedRows()
             for entry in page {
                 rows.records += 1
