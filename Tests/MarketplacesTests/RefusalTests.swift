@@ -8,7 +8,7 @@ import Testing
 
 /// Records that mapping refuses, through a whole pull.
 @Suite struct RefusalTests {
-    /// An amount without currency, one of another currency, a quantity that is none: the orders become dead letters, the
+    /// An amount without currency or of another one, a quantity that is none: those orders become dead letters, the
     /// others are stored, and when the shop tells better the letters are settled (INV-5).
     @Test func whatCannotBeMappedIsADeadLetterUntilItCan() async throws {
         let trade = MockTrade(orderEvery: 40_000, productCount: 5)
