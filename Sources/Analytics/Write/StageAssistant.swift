@@ -26,20 +26,21 @@ struct StageAssistant: Sendable {
     }
 
     /// Reads items until none is left. Without a session that can take the snapshot over it does nothing: the first
-    /// session then reads all.
+    /// session then reads all. What befalls it when everything is read changes nothing either.
     func help(_ stage: WindowStage, _ queue: StageQueue, _ snapshot: String) async throws {
-        var hasBegun = false
         do {
             try await source.withConnection { source in
                 try await source.withTransaction(isolation: .repeatableRead, readOnly: true) { source in
                     try await source.execute("SET TRANSACTION SNAPSHOT '\(snapshot)'")
                     try await progress.limitReading(to: statementTimeout, on: source)
-                    hasBegun = true
+                    queue.isAssisted = true
                     try await stage.work(queue, source)
                 }
             }
-        } catch  where !hasBegun {
-            // Cancelled: the first session has read all by now, or failed and says why.
+        } catch {
+            if queue.isDone { return }
+            guard !queue.isAssisted else { throw error }
+            // Cancelled: the first session failed and says why.
             guard !Task.isCancelled, let error = error as? TallyError else { return }
             // Such as a pool of several servers, whose snapshots are their own.
             logger.event(

@@ -12,6 +12,7 @@ struct StageItem: Sendable {
 final class StageQueue: Sendable {
     private struct State {
         var taken = 0
+        var isAssisted = false
         var after: [RowDigest?]
     }
 
@@ -34,6 +35,12 @@ final class StageQueue: Sendable {
     }
 
     func finish(_ place: Int, _ after: RowDigest) { state.withLock { $0.after[place] = after } }
+
+    /// Whether a second session has begun to read.
+    var isAssisted: Bool {
+        get { state.withLock { $0.isAssisted } }
+        set { state.withLock { $0.isAssisted = newValue } }
+    }
 
     var isDone: Bool { state.withLock { $0.after.allSatisfy { $0 != nil } } }
 

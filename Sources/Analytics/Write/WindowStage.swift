@@ -56,7 +56,7 @@ struct WindowStage: Sendable {
             group.addTask { try await work(queue, source) }
             group.addTask { try await assistant.help(self, queue, snapshot) }
             // An assistant that still waits for its session has nothing left to do.
-            for try await _ in group where queue.isDone { group.cancelAll() }
+            for try await _ in group where queue.isDone && !queue.isAssisted { group.cancelAll() }
         }
         return queue.staged
     }
