@@ -14,6 +14,8 @@ package final class JobRunner: Sendable {
     private struct Active {
         let progress: Progress
         let cancel: CancelSignal
+        /// Carries nothing; it is finished when the run is no longer active here.
+        let over = BoundedChannel<Never>(capacity: 1)
     }
 
     private let ledger: Ledger
@@ -127,7 +129,7 @@ package final class JobRunner: Sendable {
             try await accepted.send(run)
             return id
         } catch {
-            _ = active.withLock { $0.removeValue(forKey: id) }
+            forget(id)
             await lease.release()
             throw error
         }
@@ -253,7 +255,7 @@ package final class JobRunner: Sendable {
 
     /// The run's record once it has ended, also when another replica runs it.
     package func wait(_ id: RunID) async throws -> RunRecord {
-        while active.withLock({ $0[id] != nil }) { try await Task.sleep(for: .milliseconds(20)) }
+        if let over = active.withLock({ $0[id]?.over }) { _ = try await over.receive() }
         while true {
             guard let record = try await ledger.run(id) else {
                 throw TallyError(.notFound, during: "run.wait", "there is no run \(id)")
@@ -276,6 +278,10 @@ package final class JobRunner: Sendable {
     /// Runs under way in this process.
     package var activeRuns: [RunID] { active.withLock { Array($0.keys) } }
 
+    private func forget(_ id: RunID) {
+        active.withLock { $0.removeValue(forKey: id) }?.over.finish()
+    }
+
     private func carryOut(_ run: AcceptedRun) async {
         let execution = RunExecution(
             run: run,
@@ -286,7 +292,7 @@ package final class JobRunner: Sendable {
             logger: logger
         )
         let outcome = await execution.carryOut()
-        _ = active.withLock { $0.removeValue(forKey: run.id) }
+        forget(run.id)
         let ending = RunEnding(
             id: run.id,
             job: run.job.name,
