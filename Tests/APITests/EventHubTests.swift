@@ -79,20 +79,24 @@ import Testing
         }
     }
 
+    private static func next(_ news: BoundedChannel<RunEvent>) async throws -> RunEvent? {
+        try await withDeadline(.seconds(20), during: "test") { try await news.receive() }
+    }
+
     /// Stamps are made before their transaction commits: an older one may appear after a newer one was read.
     @Test func whatCommitsLateIsToldAndNothingTwice() async throws {
         let runs = FakeRuns()
         let late = RunID()
         runs.willEnd(with: Self.record(.running))
         try await Self.watch(runs) { news in
-            #expect(try await news.receive()?.run == Fixture.id)
+            #expect(try await Self.next(news)?.run == Fixture.id)
             let stamp = Fixture.start.addingTimeInterval(-0.5)
             runs.willEnd(with: Fixture.record(.succeeded, id: late, heartbeat: stamp))
-            #expect(try await news.receive()?.run == late)
+            #expect(try await Self.next(news)?.run == late)
             let asked = runs.state.withLock { $0.questions }
             while runs.state.withLock({ $0.questions }) < asked + 3 { await Task.yield() }
             runs.willEnd(with: Fixture.record(.succeeded, heartbeat: Fixture.start.addingTimeInterval(60)))
-            let next = try await news.receive()
+            let next = try await Self.next(news)
             #expect(next?.run == Fixture.id && next?.isFinal == true, "nothing was told twice in between")
         }
     }
@@ -102,7 +106,7 @@ import Testing
         let runs = FakeRuns()
         runs.willEnd(with: Self.record(.running))
         try await Self.watch(runs) { news in
-            let first = try await news.receive()
+            let first = try await Self.next(news)
             #expect(first?.isFinal == false)
             let end = Fixture.start.addingTimeInterval(10)
             runs.state.withLock {
@@ -111,7 +115,7 @@ import Testing
                 $0.now = Fixture.start.addingTimeInterval(600)
             }
             runs.willEnd(with: Fixture.record(.succeeded, heartbeat: end))
-            let last = try await news.receive()
+            let last = try await Self.next(news)
             #expect(last?.isFinal == true)
         }
     }

@@ -37,6 +37,10 @@ import Testing
         }
     }
 
+    /// A stream that a fault keeps open is left after its first comment, so that the test fails instead of hanging.
+    private static func stream(_ hub: EventHub) -> EventStream { EventStream(hub: hub, heartbeat: .seconds(3)) }
+    private static let comment = "\n\n: \n\n"
+
     private static func row(_ state: RunState) -> JSONValue { RunAnswer.run(Fixture.record(state), progress: nil) }
 
     /// The id of an event that was told while somebody watched.
@@ -50,9 +54,8 @@ import Testing
     }
 
     @Test func aRunIsTreatedAsNewsUntilItsEnd() async throws {
-        let (hub, reader) = (EventHub(), Reader())
-        let stream = EventStream(hub: hub)
-        let response = try stream.response(run: Fixture.id, lastEventID: nil) {
+        let (hub, reader) = (EventHub(), Reader(leavingAfter: Self.comment))
+        let response = try Self.stream(hub).response(run: Fixture.id, lastEventID: nil) {
             hub.publish(Fixture.record(.succeeded), progress: nil)
             return [Self.row(.running)]
         }
@@ -67,10 +70,10 @@ import Testing
 
     /// The end came while nobody was connected: it is among what was missed.
     @Test func whoComesBackAfterTheEndIsToldOfIt() async throws {
-        let (hub, reader) = (EventHub(), Reader())
+        let (hub, reader) = (EventHub(), Reader(leavingAfter: Self.comment))
         let last = try await Self.told(hub, .running)
         hub.publish(Fixture.record(.succeeded), progress: nil)
-        let response = try EventStream(hub: hub).response(run: Fixture.id, lastEventID: last) { [Self.row(.succeeded)] }
+        let response = try Self.stream(hub).response(run: Fixture.id, lastEventID: last) { [Self.row(.succeeded)] }
         try await reader.read(response)
         #expect(reader.heard.ranges(of: "event: run\n").count == 1)
         #expect(reader.heard.ranges(of: "event: end\n").count == 1)
@@ -79,9 +82,9 @@ import Testing
 
     /// The end was the last that was read; no news will come any more.
     @Test func whoHasSeenTheEndIsToldOfItAgain() async throws {
-        let (hub, reader) = (EventHub(), Reader())
+        let (hub, reader) = (EventHub(), Reader(leavingAfter: Self.comment))
         let last = try await Self.told(hub, .failed)
-        let response = try EventStream(hub: hub).response(run: Fixture.id, lastEventID: last) { [Self.row(.failed)] }
+        let response = try Self.stream(hub).response(run: Fixture.id, lastEventID: last) { [Self.row(.failed)] }
         try await reader.read(response)
         #expect(!reader.heard.contains("event: run\n"))
         #expect(reader.heard.ranges(of: "event: end\n").count == 1)

@@ -119,17 +119,13 @@ import Testing
         try await daemon.stop()
     }
 
-    /// Told to stop in the middle of a run, the daemon stays alive to the end and leaves with 0.
-    ///
-    /// That it is not ready then is shown by OperationRoutesTests: from outside the moment is too short to be met.
+    /// Told to stop in the middle of a run, the daemon is not ready, stays alive to the end and leaves with 0.
     @Test func theDaemonIsDraining() async throws {
         let shop = try Shop(products: 3)
         let daemon = try await RunningDaemon(shop.settings())
         try await expectReady(true, daemon)
         let gate = StandInGate()
         shop.source.script(StandInFault(.hold(gate), on: ["find"]))
-        // A connection that is open stays served; the listener is the first to go.
-        let probe = try RawClient(port: daemon.port)
         let sync = try RawClient(port: daemon.port)
         let token = try await RunningDaemon.token()
         sync.send(
@@ -138,8 +134,8 @@ import Testing
         )
         try await gate.waitForArrival()
         daemon.process.signal(SIGTERM)
-        probe.send("GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        try await probe.wait(for: "HTTP/1.1 200 OK")
+        // HTTP is the last to go: probes are answered as long as the run is held.
+        try await expectReady(false, daemon, because: "draining: ")
         gate.open()
         #expect(try await daemon.process.wait(within: .seconds(60)) == .code(0))
     }
