@@ -135,6 +135,24 @@ import Testing
         }
     }
 
+    /// As the daemon has them when `/metrics` stands on a port of its own.
+    @Test func twoServersCountTheirConnectionsTogether() async throws {
+        try await TestServer.run { first in
+            try await TestServer.run(metrics: first.metrics) { second in
+                var clients: [RawClient] = []
+                for server in [first, second, first] {
+                    let client = try server.client()
+                    client.send(get("/hello"))
+                    try await client.wait(for: "hello")
+                    clients.append(client)
+                }
+                #expect(first.metrics.value("http_connections") == 3)
+            }
+            let left = try await first.exchange(get("/hello", "Connection: close\r\n"))
+            #expect(left.hasSuffix("hello"))
+        }
+    }
+
     @Test func metricsNameTheRouteAndNeverThePath() async throws {
         try await TestServer.run { server in
             _ = try await server.exchange(get("/items/7", "Connection: close\r\n"))

@@ -5,8 +5,9 @@ import Synchronization
 
 /// A listening socket, IPv4 or IPv6.
 final class SocketListener: Sendable {
-    /// What the kernel takes of a connection beyond what is on its way (tcp(7), `TCP_NOTSENT_LOWAT`). Without this it takes
-    /// some 2.5 MB from whoever asks and never reads, and the answers to fill them with are made and copied.
+    /// What the kernel takes of a connection beyond what is on its way (`TCP_NOTSENT_LOWAT`). Without this it takes some
+    /// 2.5 MB for whoever asks and never reads; a few hundred of them use up its memory for TCP, and then every
+    /// connection of the machine is slowed down, those to the databases too.
     private static let unsentBytesMax: Int32 = 32_768
 
     private let descriptor: Int32
