@@ -119,6 +119,10 @@ import Testing
         try await daemon.stop()
     }
 
+    private func open(_ daemon: RunningDaemon) throws -> RawClient { try RawClient(port: daemon.port) }
+
+    private static func get(_ path: String) -> String { "GET \(path) HTTP/1.1\r\nHost: localhost\r\n\r\n" }
+
     /// Told to stop in the middle of a run, the daemon is not ready, stays alive to the end and leaves with 0.
     @Test func theDaemonIsDraining() async throws {
         let shop = try Shop(products: 3)
@@ -133,9 +137,17 @@ import Testing
                 + "Authorization: Bearer \(token)\r\n\r\n"
         )
         try await gate.waitForArrival()
+        // Connections that are open and have not asked yet are served to the last; one between two requests is closed.
+        let (idle, live, ready) = (try open(daemon), try open(daemon), try open(daemon))
+        idle.send(Self.get("/live"))
+        try await idle.wait(for: "HTTP/1.1 200 OK")
         daemon.process.signal(SIGTERM)
-        // HTTP is the last to go: probes are answered as long as the run is held.
-        try await expectReady(false, daemon, because: "draining: ")
+        _ = try await idle.waitForEnd()
+        live.send(Self.get("/live"))
+        #expect(try await live.waitForEnd().hasPrefix("HTTP/1.1 200 OK"))
+        ready.send(Self.get("/ready"))
+        let answer = try await ready.waitForEnd()
+        #expect(answer.hasPrefix("HTTP/1.1 503 ") && answer.contains("draining: the daemon is stopping"), "\(answer)")
         gate.open()
         #expect(try await daemon.process.wait(within: .seconds(60)) == .code(0))
     }

@@ -58,7 +58,8 @@ import Testing
         #expect(try await store.discard(id: "cart-7", by: "ada"), "the cursor itself")
         _ = try await cart.withConnection {
             try await $0.query(
-                "INSERT INTO etl.dead_letters (job, key, kind, reason, run_id) VALUES ('odd', 'new', 'k', 'r', gen_random_uuid())"
+                "INSERT INTO etl.dead_letters (job, key, kind, reason, run_id) "
+                    + "VALUES ('odd', 'new', 'record-malformed', 'too long', gen_random_uuid())"
             )
         }
         #expect(
