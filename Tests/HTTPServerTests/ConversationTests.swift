@@ -112,7 +112,9 @@ import Testing
             let client = try server.client()
             client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n")
             try await client.wait(for: "HTTP/1.1 413 ")
-            client.sendBesideAndFinish([UInt8](repeating: 65, count: 4_000_000))
+            let isTaken = client.sendBesideAndFinish([UInt8](repeating: 65, count: 4_000_000))
+            try await isTaken.wait { $0 != nil }
+            #expect(isTaken.value == true, "the connection was reset under it")
             #expect(try await client.waitForEnd().contains("the body is larger than"))
         }
     }

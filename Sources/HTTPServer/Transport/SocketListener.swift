@@ -5,8 +5,8 @@ import Synchronization
 
 /// A listening socket, IPv4 or IPv6.
 final class SocketListener: Sendable {
-    /// What the kernel takes of a connection beyond what is on its way (`TCP_NOTSENT_LOWAT`). Without this it takes 2.5 MB
-    /// or so for whoever asks and never reads; a few hundred of them use up its memory for TCP, and then every
+    /// What the kernel takes of a connection beyond what is on its way (`TCP_NOTSENT_LOWAT`). Without this it takes
+    /// 2.5 MB or so for whoever asks and never reads; a few hundred of them use up its memory for TCP, and then every
     /// connection of the machine is slowed down, those to the databases too.
     private static let unsentBytesMax: Int32 = 32_768
 
