@@ -31,7 +31,7 @@ import Testing
             let page = try await store.list(job: job, limit: limit, before: before)
             pages.append(page.map(\.id))
             before = page.count == limit ? page.last?.id : nil
-        } while before != nil
+        } while before != nil && pages.count < 100
         return pages
     }
 
