@@ -4,7 +4,7 @@
 FROM swift:6.3-bookworm AS build
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        libpq-dev libmongoc-dev libbson-dev zlib1g-dev libzstd-dev pkg-config \
+        libpq-dev libmongoc-dev libbson-dev libcurl4-openssl-dev zlib1g-dev libzstd-dev pkg-config \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 # Dependencies change seldom; their layer outlives a change of our sources. The lock file is taken where there is one.
@@ -19,7 +19,7 @@ FROM debian:bookworm-slim AS plain
 # tzdata: schedules are kept in the zone that TIMEZONE names.
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        libpq5 libmongoc-1.0-0 libbson-1.0-0 zlib1g libzstd1 ca-certificates tzdata \
+        libpq5 libmongoc-1.0-0 libbson-1.0-0 libcurl4 libstdc++6 zlib1g libzstd1 ca-certificates tzdata \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin tallyman
 COPY --from=build /out/tallyman /usr/local/bin/tallyman

@@ -6,22 +6,28 @@ import ProductSync
 struct SyncWork {
     private let plan: ColumnPlan
     private let documents: [[UInt8]]
+    /// The same as the array in which a reply brings them.
+    private let array: [UInt8]
 
     init() throws {
         plan = try ColumnPlan(mapping: Self.mapping, table: Self.table)
         documents = (0..<1_000).map(Self.document)
+        var items = BSONBuilder()
+        for (index, document) in documents.enumerated() {
+            items.append("\(index)", document: BSONDocument(bytes: document))
+        }
+        array = items.finish().bytes
     }
 
-    /// Encodes that many documents, page by page as the reader does; how many bytes of rows they gave.
+    /// Encodes that many documents, reply by reply as the reader does; how many bytes of rows they gave.
     func encode(documents count: Int) throws -> Int {
         let builder = SourcePageBuilder(plan: plan)
         var bytes = 0
-        for number in 0..<count {
-            let document = documents[number % documents.count]
-            builder.add(document.span)
-            if number % 2_000 == 1_999 { bytes += builder.take().rows.bytes.count }
+        for _ in 0..<max(1, count / documents.count) {
+            try builder.add(array: array.span)
+            bytes += builder.take().rows.bytes.count
         }
-        return bytes + builder.take().rows.bytes.count
+        return bytes
     }
 
     /// Merges a page with the same rows as they come out of the table, one in a hundred changed, until that many rows

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 /* bson_t is aligned to 128 bytes, so Swift sees it as opaque: it can neither read `len` nor put one on its stack.
- * Every reply below therefore leaves as a heap copy, which the caller frees with bson_destroy. */
+ * A reply below therefore leaves as a heap copy, which the caller frees with bson_destroy, unless it says otherwise. */
 
 static inline uint32_t tally_bson_length(const bson_t *document) {
     return document->len;
@@ -19,6 +19,22 @@ static inline bool tally_command(
     *reply_out = bson_copy(&reply);
     bson_destroy(&reply);
     return done;
+}
+
+/* A command that reads, with the collection's read preference and concern. The reply is the driver's own memory: it goes
+ * back through tally_reply_end, also when the command failed. NULL when there was no memory for it. */
+static inline bson_t *tally_read_command(
+    mongoc_collection_t *collection, const bson_t *command, bool *done, bson_error_t *error
+) {
+    bson_t *reply = aligned_alloc(128, sizeof(bson_t));
+    if (!reply) return NULL;
+    *done = mongoc_collection_read_command_with_opts(collection, command, NULL, NULL, reply, error);
+    return reply;
+}
+
+static inline void tally_reply_end(bson_t *reply) {
+    bson_destroy(reply);
+    free(reply);
 }
 
 static inline int64_t tally_count(

@@ -98,6 +98,31 @@ package enum BSONWalk {
         }
     }
 
+    /// How many bytes the value at `start` takes before `end`, of the types that most fields have; nil for the others
+    /// and for a length that cannot be.
+    @inlinable
+    @inline(__always)
+    package static func plainLength(_ type: UInt8, _ document: Span<UInt8>, _ start: Int, _ end: Int) -> Int? {
+        let length: Int
+        switch type {  // As numbers: a raw value would be a call for each.
+        case 0x02:
+            guard start + 4 < end, document[start + 3] < 0x80 else { return nil }
+            let count =
+                Int(document[start]) | Int(document[start + 1]) << 8 | Int(document[start + 2]) << 16
+                | Int(document[start + 3]) << 24
+            guard count >= 1, count <= end - start - 4, document[start + 3 + count] == 0 else { return nil }
+            return 4 + count
+        case 0x01, 0x09, 0x12: length = 8
+        case 0x07: length = 12
+        case 0x10: length = 4
+        case 0x08: length = 1
+        case 0x0A: length = 0
+        case 0x13: length = 16
+        default: return nil
+        }
+        return length <= end - start ? length : nil
+    }
+
     private static func stringLength(_ document: Span<UInt8>, _ start: Int, _ end: Int) throws -> Int {
         let length = try prefix(document, start, end)
         guard length >= 1, length <= end - start - 4, document[start + 3 + length] == 0 else {

@@ -113,3 +113,10 @@ struct CursorHandle: ~Copyable {
 
     deinit { mongoc_cursor_destroy(pointer) }
 }
+
+/// Owns the reply of one command as the driver left it.
+struct ReplyHandle: ~Copyable {
+    let pointer: OpaquePointer
+
+    deinit { tally_reply_end(pointer) }
+}

@@ -36,6 +36,28 @@ package struct MongoFind: Sendable {
         self.readConcernMajority = readConcernMajority
     }
 
+    /// The `find` command whose only reply brings everything: at most `limit` documents and 16 MiB of them.
+    var singleReplyCommand: BSONDocument {
+        var command = BSONBuilder()
+        command.append("find", string: collection)
+        command.append("filter", document: filter)
+        if let sort { command.append("sort", document: sort) }
+        if let projection { command.append("projection", document: projection) }
+        if let hint { command.append("hint", document: hint) }
+        if limit > 0 { command.append("limit", int64: Int64(limit)) }
+        command.append("batchSize", int64: Int64(min(max(limit, 1), Int(Int32.max))))
+        command.append("singleBatch", bool: true)
+        if let maxTime { command.append("maxTimeMS", int64: max(1, maxTime.milliseconds)) }
+        if readConcernMajority { command.append("readConcern", document: Self.majority) }
+        return command.finish()
+    }
+
+    private static var majority: BSONDocument {
+        var concern = BSONBuilder()
+        concern.append("level", string: "majority")
+        return concern.finish()
+    }
+
     /// The options document of `mongoc_collection_find_with_opts`.
     var options: BSONDocument {
         var options = BSONBuilder()
@@ -50,11 +72,7 @@ package struct MongoFind: Sendable {
         }
         if let maxTime { options.append("maxTimeMS", int64: max(1, maxTime.milliseconds)) }
         if let hint { options.append("hint", document: hint) }
-        if readConcernMajority {
-            var concern = BSONBuilder()
-            concern.append("level", string: "majority")
-            options.append("readConcern", document: concern.finish())
-        }
+        if readConcernMajority { options.append("readConcern", document: Self.majority) }
         return options.finish()
     }
 }

@@ -37,6 +37,47 @@ package final class MongoSession: Sendable {
         }
     }
 
+    /// Runs one find whose first reply is its last, and hands that reply's array of documents to `take` on the session's
+    /// own thread.
+    ///
+    /// For pages in key order: nothing is left open on the server, and no document costs a call of the driver. Fewer
+    /// than `limit` documents may come, where they are larger than a reply may be (16 MiB), so only an empty array
+    /// tells that there are no more. The span is the driver's own memory, a BSON array, and ends with the call of
+    /// `take`; what `take` throws is thrown on. Cancellation is as in `find`. Throws `.protocolViolation` for a reply
+    /// without documents' array.
+    package func findPage(_ request: MongoFind, take: @escaping @Sendable (Span<UInt8>) throws -> Void) async throws {
+        try await run { [database] (client, call: DriverCall<Void>) in
+            let collection = CollectionHandle(client, database: database, name: request.collection)
+            let command = try BSONHandle(request.singleReplyCommand)
+            var error = bson_error_t()
+            var done = false
+            guard let pointer = tally_read_command(collection.pointer, command.pointer, &done, &error) else {
+                throw TallyError(.limitExceeded, during: "mongo.find", "there is no memory for a reply")
+            }
+            let reply = ReplyHandle(pointer: pointer)
+            guard done else { throw MongoDriver.error(&error, reply: reply.pointer, during: "mongo.find") }
+            let bytes = MongoDriver.bytes(reply.pointer)
+            let documents = try Self.firstBatch(bytes.span)
+            guard try call.deliver({ try take(bytes.span.extracting(documents)) }) else { throw CancellationError() }
+        }
+    }
+
+    private static func firstBatch(_ reply: Span<UInt8>) throws -> Range<Int> {
+        func value(_ name: StaticString, _ type: BSONType, in range: Range<Int>?) throws -> Range<Int> {
+            var found: Range<Int>?
+            try BSONWalk.elements(of: reply, in: range) { element in
+                guard element.type == type, reply.equals(element.name, name) else { return true }
+                found = element.value
+                return false
+            }
+            guard let found else {
+                throw TallyError(.protocolViolation, during: "mongo.find", "the reply to a find has no \(name)")
+            }
+            return found
+        }
+        return try value("firstBatch", .array, in: try value("cursor", .document, in: nil))
+    }
+
     /// All documents of one find, for small results. Throws `.limitExceeded` beyond `findAllBytesMax`.
     package func findAll(_ request: MongoFind) async throws -> [BSONDocument] {
         let collected = Mutex<(documents: [BSONDocument], bytes: Int)>(([], 0))
@@ -140,5 +181,12 @@ package final class MongoSession: Sendable {
         defer { bson_destroy(reply) }
         guard count >= 0 else { throw MongoDriver.error(&error, reply: reply, during: stage) }
         return Int(count)
+    }
+}
+
+extension Span<UInt8> {
+    fileprivate func equals(_ range: Range<Int>, _ name: StaticString) -> Bool {
+        guard range.count == name.utf8CodeUnitCount else { return false }
+        return range.indices.allSatisfy { self[$0] == name.utf8Start[$0 - range.lowerBound] }
     }
 }

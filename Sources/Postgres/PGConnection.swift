@@ -307,12 +307,20 @@ package actor PGConnection {
         }
     }
 
+    /// A server takes in a whole message before it looks at it, and libpq copies one before it sends it: so the rows go
+    /// in many small ones, and both sides work at the same time.
+    private static let copyMessageBytes = 1 << 16
+
     /// Sends whole or partial rows; blocks while the server is behind.
     package func copyInSend(_ bytes: [UInt8]) async throws {
-        try await cancellable { try put(bytes) }
+        try await cancellable {
+            for start in stride(from: 0, to: bytes.count, by: Self.copyMessageBytes) {
+                try put(bytes[start..<min(start + Self.copyMessageBytes, bytes.count)])
+            }
+        }
     }
 
-    private func put(_ bytes: [UInt8]) throws {
+    private func put(_ bytes: ArraySlice<UInt8>) throws {
         let sent = bytes.withUnsafeBytes { raw -> Int32 in
             PQputCopyData(handle.pointer, raw.bindMemory(to: CChar.self).baseAddress, Int32(raw.count))
         }

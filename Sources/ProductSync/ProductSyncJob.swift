@@ -136,12 +136,14 @@ package struct ProductSyncJob: Job {
             writer: writer(plan, context),
             context: context,
             batchSize: context.options.batchSize ?? settings.batchSize,
+            // The shards of one process are lanes already.
+            lanes: context.partOf == nil ? InsertLanes.width(connections: cart.maxConnections) : 1,
             orphanPolicy: settings.orphanPolicy,
             open: open,
             proving: proving
         )
         let stretches = BoundedChannel<Findings>(capacity: 1)
-        return try await withThrowingTaskGroup(of: Comparison.Totals.self) { group in
+        return try await withThrowingTaskGroup(of: Comparison.Totals?.self) { group in
             group.addTask {
                 do {
                     let totals = try await comparison.run { try await stretches.send($0) }
@@ -152,6 +154,13 @@ package struct ProductSyncJob: Job {
                     throw error
                 }
             }
+            let lanes = settler.lanes
+            for _ in 0..<lanes.width {
+                group.addTask {
+                    try await lanes.run()
+                    return nil
+                }
+            }
             defer { group.cancelAll() }
             var settler = settler
             while let findings = try await stretches.receive() {
@@ -159,7 +168,8 @@ package struct ProductSyncJob: Job {
                 try await settler.settle(findings)
                 try await context.failpoint.reach("compare.settled")
             }
-            for try await totals in group {
+            try await settler.settleInserts()
+            for try await case let totals? in group {
                 try await settler.addUnkeyable(totals.unkeyable)
                 settler.noteTotals(totals)
             }

@@ -17,7 +17,9 @@ struct FindingsSettler {
     let plan: ColumnPlan
     let keyed: KeyedComparison
     let writer: TargetWriter
-    let inserter: RowInserter
+    let lanes: InsertLanes
+    /// Inserts that were begun and not yet counted.
+    private var underWay = 0
     let context: RunContext
     let batchSize: Int
     let orphanPolicy: OrphanPolicy
@@ -41,6 +43,7 @@ struct FindingsSettler {
         writer: TargetWriter,
         context: RunContext,
         batchSize: Int,
+        lanes: Int,
         orphanPolicy: OrphanPolicy,
         open: [String: [UInt8]],
         proving: SettledKeys? = nil
@@ -49,7 +52,10 @@ struct FindingsSettler {
         self.plan = plan
         self.keyed = keyed
         self.writer = writer
-        self.inserter = RowInserter(writer: writer, context: context)
+        self.lanes = InsertLanes(
+            width: lanes,
+            inserter: RowInserter(writer: writer, context: context)
+        )
         self.context = context
         self.batchSize = batchSize
         self.orphanPolicy = orphanPolicy
@@ -140,7 +146,24 @@ struct FindingsSettler {
 
     private mutating func insert(_ rows: RowBatch, counted: Bool) async throws {
         guard !rows.isEmpty else { return }
-        let outcome = try await inserter.insert(rows)
+        if underWay == lanes.width { try await countInsert() }
+        try await lanes.begin(InsertLanes.Work(rows: rows, counted: counted))
+        underWay += 1
+    }
+
+    /// Waits for the inserts that are under way; to be called once, behind the last findings.
+    mutating func settleInserts() async throws {
+        while underWay > 0 { try await countInsert() }
+        lanes.end()
+    }
+
+    private mutating func countInsert() async throws {
+        let (work, outcome) = try await lanes.next()
+        underWay -= 1
+        try await note(outcome, of: work.rows, counted: work.counted)
+    }
+
+    private mutating func note(_ outcome: RowInserter.Outcome, of rows: RowBatch, counted: Bool) async throws {
         tally.batches += (rows.count + batchSize - 1) / batchSize
         tally.inserted += outcome.insertedCount
         if !counted { tally.missing += outcome.insertedCount }

@@ -14,41 +14,12 @@ enum FieldEncoder {
         as type: FieldType,
         to out: inout [UInt8]
     ) throws(FieldRejection) {
-        if try appendSimple(element, of: document, as: type, to: &out) { return }
+        if case .null = element.type { return out.appendBigEndian(Int32(-1)) }
+        if case .undefined = element.type { return out.appendBigEndian(Int32(-1)) }
         let start = out.count
         out.appendBigEndian(Int32(0))
         try appendContent(element, of: document, as: type, to: &out)
         out.patchLength(at: start)
-    }
-
-    /// What most values are: their length is known before they are written, so nothing is patched behind them.
-    @inline(__always)
-    private static func appendSimple(
-        _ element: BSONElement,
-        of document: Span<UInt8>,
-        as type: FieldType,
-        to out: inout [UInt8]
-    ) throws(FieldRejection) -> Bool {
-        switch element.type {
-        case .null, .undefined: out.appendBigEndian(Int32(-1))
-        case .string:
-            guard case .text(let most) = type else { return false }
-            let content = BSONString.content(element)
-            let characters = try characterCount(document, content)
-            if let most, characters > most { throw FieldRejection(.tooLong) }
-            out.appendBigEndian(Int32(content.count))
-            out.append(document, content)
-        case .objectID:
-            guard case .text(let most) = type, most ?? 24 >= 24 else { return false }
-            out.appendBigEndian(Int32(24))
-            HexText.append(document, element.value, to: &out)
-        case .int32:
-            guard case .int4 = type else { return false }
-            let value = UInt32(bitPattern: document.int32(at: element.value.lowerBound))
-            out.appendBigEndian(UInt64(4) << 32 | UInt64(value))
-        default: return false
-        }
-        return true
     }
 
     private static func appendContent(
@@ -157,11 +128,6 @@ enum FieldEncoder {
     ) throws(FieldRejection) {
         let at = element.value.lowerBound
         var numeric: PGNumeric
-        if case .double = element.type,
-            PGNumeric.appendShortest(of: document.double(at: at), precision: precision, scale: scale, to: &out)
-        {
-            return
-        }
         switch element.type {
         case .double: numeric = PGNumeric.shortest(of: document.double(at: at))
         case .int32: numeric = PGNumeric(Int64(document.int32(at: at)))

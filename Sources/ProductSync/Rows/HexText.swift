@@ -19,6 +19,18 @@ enum HexText {
         }
     }
 
+    /// The eight digits of four bytes, all at once: the bytes of both numbers in the order of memory (little-endian).
+    @inline(__always)
+    static func digits(_ four: UInt32) -> UInt64 {
+        var wide = UInt64(four)
+        wide = (wide | wide << 16) & 0x0000_FFFF_0000_FFFF
+        wide = (wide | wide << 8) & 0x00FF_00FF_00FF_00FF
+        let values = (wide >> 4) & 0x000F_000F_000F_000F | (wide & 0x000F_000F_000F_000F) << 8
+        // One in each byte whose value is above nine: six more carry it into the upper half.
+        let letters = ((values + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101
+        return values + 0x3030_3030_3030_3030 + letters * 39
+    }
+
     /// 16 bytes as 8-4-4-4-12 (RFC 9562).
     static func appendUUID(_ bytes: Span<UInt8>, _ range: Range<Int>, to out: inout [UInt8]) {
         for (offset, index) in range.enumerated() {

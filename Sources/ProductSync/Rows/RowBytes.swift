@@ -34,6 +34,51 @@ extension [UInt8] {
         self = []
         append(bytes, range)
     }
+
+    @inline(__always)
+    mutating func append(_ room: borrowing RowRoom) {
+        unsafe append(contentsOf: UnsafeRawBufferPointer(start: room.bytes, count: room.count))
+    }
+}
+
+/// A few KiB in which fields are put together, so that the array they go to is looked at once and not for each.
+///
+/// Whoever writes asks `left` first; each write checks it once more.
+@safe struct RowRoom: ~Copyable {
+    fileprivate let bytes = UnsafeMutableRawPointer.allocate(byteCount: RowRoom.size, alignment: 8)
+    private(set) var count = 0
+
+    static let size = 4_096
+
+    deinit { unsafe bytes.deallocate() }
+
+    var left: Int { Self.size - count }
+
+    mutating func clear() { count = 0 }
+
+    @inline(__always)
+    mutating func put<Word: FixedWidthInteger & BitwiseCopyable>(_ value: Word) {
+        precondition(left >= MemoryLayout<Word>.size)
+        unsafe bytes.storeBytes(of: value.bigEndian, toByteOffset: count, as: Word.self)
+        count += MemoryLayout<Word>.size
+    }
+
+    /// The first `bytes` of a number's eight.
+    @inline(__always)
+    mutating func put(_ value: UInt64, bytes: Int) {
+        put(value)
+        count -= 8 - bytes
+    }
+
+    @inline(__always)
+    mutating func put(_ source: Span<UInt8>, _ range: Range<Int>) {
+        precondition(left >= range.count)
+        unsafe source.extracting(range).withUnsafeBytes { source in
+            guard let from = source.baseAddress else { return }
+            unsafe memcpy(bytes + count, from, source.count)
+        }
+        count += range.count
+    }
 }
 
 extension Span<UInt8> {
@@ -77,11 +122,19 @@ extension Span<UInt8> {
     func plainPrefix(_ range: Range<Int>) -> Int {
         var at = range.lowerBound
         while at + 8 <= range.upperBound {
-            let eight = word(at: at, as: UInt64.self)
-            let hasZero = (eight &- 0x0101_0101_0101_0101) & ~eight
-            guard (hasZero | eight) & 0x8080_8080_8080_8080 == 0 else { break }
+            guard Self.isPlain(word(at: at, as: UInt64.self)) else { return at - range.lowerBound }
             at += 8
         }
+        // The last few bytes once more with those before them, where there are so many.
+        if at < range.upperBound, range.count >= 8, Self.isPlain(word(at: range.upperBound - 8, as: UInt64.self)) {
+            return range.count
+        }
         return at - range.lowerBound
+    }
+
+    @inline(__always)
+    private static func isPlain(_ eight: UInt64) -> Bool {
+        let hasZero = (eight &- 0x0101_0101_0101_0101) & ~eight
+        return (hasZero | eight) & 0x8080_8080_8080_8080 == 0
     }
 }

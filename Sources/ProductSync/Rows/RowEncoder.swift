@@ -5,46 +5,78 @@ import Runtime
 /// Turns BSON documents into row images by the plan: one walk over the document, no dictionary.
 ///
 /// Not thread-safe by itself: whoever owns it uses it from one thread at a time.
-struct RowEncoder {
+struct RowEncoder: ~Copyable {
     let plan: ColumnPlan
     // What the hot loop asks of the plan, each in an array of its own: taking a whole column out of the plan counts
     // references of its name and path up and down.
     private let types: [FieldType]
     private let names: FieldNames
     /// Where each column's value was found in the document at hand; kept to spare an allocation per document.
-    private var found: [Found]
+    private var found: [FoundValue]
     /// The column that each field of the last document belonged to, -1 for none: the next one is mostly alike.
     private var guesses: [Int] = []
     private let fieldCount: Int16
+    private var room = RowRoom()
+    /// Where a value that is null or missing is simply NULL.
+    private let absentIsNull: [Bool]
 
     init(plan: ColumnPlan) {
         self.plan = plan
         types = plan.columns.map(\.type)
         names = FieldNames(plan.columns.map(\.path))
-        found = Array(repeating: Found(), count: plan.columns.count)
+        found = Array(repeating: .none, count: plan.columns.count)
         fieldCount = Int16(clamping: plan.columns.count)
+        absentIsNull = plan.columns.enumerated().map { index, column in
+            if case .null = column.missing { index > 0 && index != plan.markColumn && !column.notNull } else { false }
+        }
     }
-
-    /// The `_id` of the document that was encoded last, also when its encoding failed behind it.
-    var lastIdentifier: BSONElement? { found[0].element }
 
     /// Appends the document's row image to `out`.
     ///
     /// Throws with the column's index and leaves a partial image behind, which the caller takes back.
     mutating func append(_ document: Span<UInt8>, to out: inout [UInt8]) throws(FieldRejection) {
         try locate(document)
-        out.appendBigEndian(fieldCount)
-        try appendKey(document, to: &out)
-        for index in 1..<max(1, types.count) {
-            do {
-                if let element = found[index].element, !element.isNull {
-                    try FieldEncoder.append(element, of: document, as: types[index], to: &out)
-                } else {
-                    try appendAbsent(index, to: &out)
-                }
-            } catch {
-                throw FieldRejection(error.reason, column: index)
+        room.clear()
+        room.put(fieldCount)
+        var column = appendPlain(from: 0, document)
+        out.append(room)
+        while column < types.count {
+            try appendSpecial(column, document, to: &out)
+            room.clear()
+            column = appendPlain(from: column + 1, document)
+            out.append(room)
+        }
+    }
+
+    /// Puts the columns from `first` on into the room as long as they are plain; the first that is not.
+    @inline(__always)
+    private mutating func appendPlain(from first: Int, _ document: Span<UInt8>) -> Int {
+        for index in first..<types.count {
+            let value = found[index]
+            if value.kind == 0 || value.kind == PlainFields.Kind.null {
+                guard absentIsNull[index], room.left >= PlainFields.fieldBytesMax else { return index }
+                room.put(Int32(-1))
+            } else {
+                guard PlainFields.append(value, of: document, as: types[index], to: &room) else { return index }
             }
+        }
+        return types.count
+    }
+
+    private func appendSpecial(
+        _ column: Int,
+        _ document: Span<UInt8>,
+        to out: inout [UInt8]
+    ) throws(FieldRejection) {
+        guard column > 0 else { return try appendKey(document, to: &out) }
+        do {
+            if let element = found[column].element, !element.isNull {
+                try FieldEncoder.append(element, of: document, as: types[column], to: &out)
+            } else {
+                try appendAbsent(column, to: &out)
+            }
+        } catch {
+            throw FieldRejection(error.reason, column: column)
         }
     }
 
@@ -69,7 +101,9 @@ struct RowEncoder {
     private static let identifierName: [UInt8] = Array("_id".utf8)
 
     private mutating func locate(_ document: Span<UInt8>) throws(FieldRejection) {
-        for index in found.indices { found[index] = Found() }
+        clearFound()
+        if locateAlike(document) { return }
+        clearFound()
         var ordinal = 0
         do {
             try BSONWalk.elements(of: document) { element in
@@ -87,6 +121,43 @@ struct RowEncoder {
         } catch {
             throw FieldRejection(.malformed)
         }
+    }
+
+    private mutating func clearFound() {
+        var found = found.mutableSpan
+        for index in found.indices { found[index] = .none }
+    }
+
+    /// The common case: the fields that the last document had, in its order, of plain types, none of them nested.
+    ///
+    /// False for every other document, whatever is wrong with it: that takes the long way.
+    private mutating func locateAlike(_ document: Span<UInt8>) -> Bool {
+        let end = document.count - 1
+        guard names.areDistinctAndFlat, end >= 4, Int(document.int32(at: 0)) == document.count, document[end] == 0
+        else {
+            return false
+        }
+        // Lent to itself: a span of `found` would lock the rest of the encoder with it.
+        var all: [FoundValue] = []
+        swap(&all, &found)
+        defer { swap(&all, &found) }
+        var found = all.mutableSpan
+        var at = 4
+        var ordinal = 0
+        while at < end {
+            guard ordinal < guesses.count, guesses[ordinal] >= 0,
+                let start = names.valueStart(guesses[ordinal], document, at + 1, end),
+                let length = BSONWalk.plainLength(document[at], document, start, end)
+            else { return false }
+            found[guesses[ordinal]] = FoundValue(
+                kind: document[at],
+                start: Int32(truncatingIfNeeded: start),
+                end: Int32(truncatingIfNeeded: start + length)
+            )
+            at = start + length
+            ordinal += 1
+        }
+        return true
     }
 
     private mutating func search(_ element: BSONElement, _ ordinal: Int, _ document: Span<UInt8>) throws {
@@ -107,10 +178,10 @@ struct RowEncoder {
     @inline(__always)
     private mutating func note(_ element: BSONElement, at index: Int, _ document: Span<UInt8>) throws {
         guard names.areNested[index] else {
-            found[index] = Found(element)
+            found[index] = FoundValue(element)
             return
         }
-        found[index] = Found(try Self.descend(element, document, plan.columns[index].path, 1))
+        found[index] = FoundValue(try Self.descend(element, document, plan.columns[index].path, 1))
     }
 
     private static func descend(
@@ -209,29 +280,6 @@ extension Span<UInt8> {
     }
 }
 
-/// Where a value lies, in as few bytes as will do: it is written and read for each value.
-private struct Found {
-    private var type: BSONType?
-    private var start: Int32 = 0
-    private var end: Int32 = 0
-
-    init() {}
-
-    /// A document is shorter than 2 GiB: its own length is an int32.
-    init(_ element: BSONElement?) {
-        guard let element else { return }
-        type = element.type
-        start = Int32(truncatingIfNeeded: element.value.lowerBound)
-        end = Int32(truncatingIfNeeded: element.value.upperBound)
-    }
-
-    /// Without its name.
-    var element: BSONElement? {
-        guard let type else { return nil }
-        return BSONElement(type: type, name: 0..<0, value: Int(start)..<Int(end))
-    }
-}
-
 extension BSONElement {
     // By pattern: `==` of a type of another module takes the way over its raw value.
     fileprivate var isNull: Bool {
@@ -255,10 +303,12 @@ private struct FieldNames {
     /// No two columns come from one field, so a field found is found for all.
     let areDistinct: Bool
     let areNested: [Bool]
+    let areDistinctAndFlat: Bool
 
     init(_ paths: [[[UInt8]]]) {
         areDistinct = Set(paths.map { $0.first ?? [] }).count == paths.count
         areNested = paths.map { $0.count > 1 }
+        areDistinctAndFlat = areDistinct && !areNested.contains(true)
         names = paths.map { $0.first ?? [] }
         short = names.map { name in
             let word = name.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
@@ -275,5 +325,13 @@ private struct FieldNames {
             return document.equals(name, names[index])
         }
         return UInt64(bitPattern: document.int64(at: name.lowerBound)) & own.mask == own.word
+    }
+
+    /// Where the value begins behind the name at `start`, if that is this column's.
+    @inline(__always)
+    func valueStart(_ index: Int, _ document: Span<UInt8>, _ start: Int, _ end: Int) -> Int? {
+        let nul = start + short[index].count
+        guard nul < end, document[nul] == 0, matches(index, document, start..<nul) else { return nil }
+        return nul + 1
     }
 }

@@ -1,5 +1,6 @@
 import Crypto
 package import Mongo
+import Runtime
 
 /// What one read of the source gave: row images in the order of `_id`, and what could not become one.
 package struct SourcePage: Sendable {
@@ -45,42 +46,59 @@ package struct IDPosition: Sendable, Equatable {
 package final class SourcePageBuilder: @unchecked Sendable {
     private var encoder: RowEncoder
     private var page = SourcePage()
-    private var lastType: BSONType?
-    private var lastID: [UInt8] = []
+    private var lastID: IDPosition?
 
     package init(plan: ColumnPlan) {
         encoder = RowEncoder(plan: plan)
     }
 
-    var sourceBytes: Int { page.sourceBytes }
-
     /// Encodes a document; one that cannot be a row is noted with its reason.
     package func add(_ document: Span<UInt8>) {
+        encode(document)
+        keepID(document)
+    }
+
+    /// Encodes the documents of a BSON array in their order, until the page holds `bytesMax` or more.
+    ///
+    /// Throws `.recordMalformed` for bytes that are no array of documents.
+    package func add(array: Span<UInt8>, bytesMax: Int = .max) throws {
+        var last: Range<Int>?
+        try BSONWalk.elements(of: array) { element in
+            guard element.type == .document else { throw Self.malformed }
+            encode(array.extracting(element.value))
+            last = element.value
+            return page.sourceBytes < bytesMax
+        }
+        if let last { keepID(array.extracting(last)) }
+    }
+
+    private static let malformed = TallyError(
+        .recordMalformed,
+        during: "sync.page",
+        "the reply to a find holds something else than documents"
+    )
+
+    private func encode(_ document: Span<UInt8>) {
         page.documents += 1
         page.sourceBytes += document.count
         do {
             try page.rows.appendRow { out throws(FieldRejection) in try encoder.append(document, to: &out) }
-            keepID(encoder.lastIdentifier, document)
         } catch {
-            let identifier = RowEncoder.identifier(of: document)
-            keepID(identifier, document)
-            addRejected(document, identifier, error)
+            addRejected(document, error)
         }
     }
 
-    /// Into the same few bytes each time: only the last document's `_id` is asked for.
-    private func keepID(_ identifier: BSONElement?, _ document: Span<UInt8>) {
-        guard let identifier else { return }
-        lastType = identifier.type
-        lastID.removeAll(keepingCapacity: true)
-        lastID.append(document, identifier.value)
+    private func keepID(_ document: Span<UInt8>) {
+        guard let identifier = RowEncoder.identifier(of: document) else { return }
+        lastID = IDPosition(identifier, of: document)
     }
 
-    private func addRejected(_ document: Span<UInt8>, _ identifier: BSONElement?, _ rejection: FieldRejection) {
+    private func addRejected(_ document: Span<UInt8>, _ rejection: FieldRejection) {
         do {
             try page.rows.appendRow { out throws(FieldRejection) in try encoder.appendKeyOnly(document, to: &out) }
             page.rejections[page.rows.count - 1] = rejection
         } catch {
+            let identifier = RowEncoder.identifier(of: document)
             let type = identifier.map { "\($0.type)" } ?? "no"
             let hex = identifier.map { Self.hex(Array(document, $0.value)) }
             page.unkeyable.append(.init(identifier: "\(type) _id \(hex ?? "")", rejection: error))
@@ -106,9 +124,9 @@ package final class SourcePageBuilder: @unchecked Sendable {
             page = SourcePage()
             // The next page is mostly as large as this one.
             page.rows = RowBatch(reserving: last.bytes.count + last.bytes.count / 16, rows: last.count + 16)
-            lastType = nil
+            lastID = nil
         }
-        page.lastID = lastType.map { IDPosition(type: $0, bytes: lastID) }
+        page.lastID = lastID
         return page
     }
 }

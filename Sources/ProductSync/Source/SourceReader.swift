@@ -22,8 +22,6 @@ package struct SourceReader: Sendable {
     /// from the documents before it, which may have been smaller.
     static let pageBytesMax = 1 << 20
 
-    private struct PageFull: Error {}
-
     /// `range`: the documents that pages are read of; lookups see all.
     package init(
         pool: MongoPool,
@@ -105,24 +103,19 @@ package struct SourceReader: Sendable {
         try await context.retrying("source.page") {
             // What an earlier try collected before it failed is read again as a whole.
             _ = builder.take()
-            do {
-                _ = try await pool.withSession { session in
-                    try await session.find(
-                        MongoFind(
-                            collection: plan.collection,
-                            filter: filter,
-                            sort: Self.sort(ascending: true),
-                            projection: projection,
-                            limit: limit,
-                            batchSize: limit
-                        )
-                    ) { document in
-                        builder.add(document)
-                        if builder.sourceBytes >= Self.pageBytesMax { throw PageFull() }
-                    }
+            try await pool.withSession { session in
+                try await session.findPage(
+                    MongoFind(
+                        collection: plan.collection,
+                        filter: filter,
+                        sort: Self.sort(ascending: true),
+                        projection: projection,
+                        limit: limit
+                    )
+                ) { documents in
+                    // The next page begins behind the last document that was taken, however many came.
+                    try builder.add(array: documents, bytesMax: Self.pageBytesMax)
                 }
-            } catch is PageFull {
-                // The next page begins behind the last document of this one, as always.
             }
             return builder.take()
         }
