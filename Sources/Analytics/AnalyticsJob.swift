@@ -23,9 +23,11 @@ package struct AnalyticsJob: Job {
     let settings: AnalyticsSettings
     let source: PGPool
     let warehouse: PGPool
+    let spare: SpareSessions
     private let now: @Sendable () -> Date
 
-    /// `source` must be a pool of read-only sessions whose time zone is UTC.
+    /// `source` must be a pool of read-only sessions whose time zone is UTC; `spare` says how many of them a job may
+    /// have beside its own.
     package init(
         _ name: JobName,
         main: SourceTable,
@@ -33,6 +35,7 @@ package struct AnalyticsJob: Job {
         settings: AnalyticsSettings,
         source: PGPool,
         warehouse: PGPool,
+        spare: SpareSessions = SpareSessions(0),
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
         self.name = name
@@ -41,6 +44,7 @@ package struct AnalyticsJob: Job {
         self.settings = settings
         self.source = source
         self.warehouse = warehouse
+        self.spare = spare
         self.now = now
     }
 
@@ -51,14 +55,16 @@ package struct AnalyticsJob: Job {
         ("notification_analytics", .notifications, Measure.ofNotifications),
     ]
 
-    /// The four jobs in the order of `areas`.
+    /// The four jobs in the order of `areas`. What the source's pool has beyond one session for each is lent to
+    /// whichever of them asks first, so that all four can always run at once.
     package static func all(
         settings: AnalyticsSettings,
         source: PGPool,
         warehouse: PGPool,
         now: @escaping @Sendable () -> Date = { Date() }
     ) -> [AnalyticsJob] {
-        areas.map { name, main, measures in
+        let spare = SpareSessions(source.maxConnections - areas.count)
+        return areas.map { name, main, measures in
             AnalyticsJob(
                 name,
                 main: main,
@@ -66,6 +72,7 @@ package struct AnalyticsJob: Job {
                 settings: settings,
                 source: source,
                 warehouse: warehouse,
+                spare: spare,
                 now: now
             )
         }

@@ -37,8 +37,8 @@ package final class MongoSession: Sendable {
         }
     }
 
-    /// Runs one find whose first reply is its last, and hands that reply's array of documents to `take` on the session's
-    /// own thread.
+    /// Runs one find whose first reply is its last, and hands the array of documents in it to `take` on the
+    /// session's own thread.
     ///
     /// For pages in key order: nothing is left open on the server, and no document costs a call of the driver. Fewer
     /// than `limit` documents may come, where they are larger than a reply may be (16 MiB), so only an empty array

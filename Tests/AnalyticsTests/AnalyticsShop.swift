@@ -126,9 +126,10 @@ struct AnalyticsShop {
         }
     }
 
-    /// Runs jobs through the real runner, one after the other; their records.
+    /// Runs jobs through the real runner, one after the other or all at once; their records.
     func run(
         _ jobs: [any Job],
+        atOnce: Bool = false,
         failpoint: Failpoint = .none,
         settings: RunSettings = RunSettings(),
         logger: Logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
@@ -148,9 +149,12 @@ struct AnalyticsShop {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await runner.run() }
             defer { group.cancelAll() }
-            for job in jobs {
-                let id = try await runner.submit(job.name, options, trigger: .cli, requestedBy: "test")
-                records.append(try await runner.wait(id))
+            for batch in atOnce ? [jobs] : jobs.map({ [$0] }) {
+                var ids: [RunID] = []
+                for job in batch {
+                    ids.append(try await runner.submit(job.name, options, trigger: .cli, requestedBy: "test"))
+                }
+                for id in ids { records.append(try await runner.wait(id)) }
             }
         }
         return records

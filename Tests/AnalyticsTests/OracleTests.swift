@@ -98,4 +98,55 @@ import Testing
         #expect(stale.isEmpty, "\(stale.sorted().prefix(5))")
         await shop.close()
     }
+
+    /// Who has been back since counts on the later day: the figure of a day recomputed falls, as the decision
+    /// 20261121-a-day-is-what-the-source-says-now has it, and is that of a first computation.
+    @Test func aDayRecomputedIsWhatTheSourceSaysNow() async throws {
+        let shop = try await AnalyticsShop(seed: 22)
+        let jobs = shop.jobs(shop.settings(v1: false))
+        _ = try await shop.run(jobs, AnalyticsShop.wholeRange)
+        let active = "SELECT daily_active FROM analytics.activity_daily WHERE activity_date = '2026-04-01'"
+        let before = try #require(Int(shop.postgres.psql(shop.warehouseURL, active).trimmingCharacters(in: .newlines)))
+        let older = "SELECT a FROM analytics.activity_daily a WHERE activity_date < '2026-03-30' ORDER BY 1"
+        let kept = try shop.postgres.psql(shop.warehouseURL, older)
+        try shop.postgres.psql(
+            shop.sourceURL,
+            "UPDATE users_v2 SET last_activity_at = '2026-04-03 01:00Z' WHERE last_activity_at >= '2026-03-01'"
+        )
+        _ = try await shop.run(jobs)
+        let after = try #require(Int(shop.postgres.psql(shop.warehouseURL, active).trimmingCharacters(in: .newlines)))
+        #expect(after < before)
+        let recent = try shop.expected(v1: false, first: "2026-03-30")
+        let stored = try shop.stored()
+        #expect(recent.isSubset(of: stored), "\(difference(stored, recent))")
+        #expect(try shop.postgres.psql(shop.warehouseURL, older) == kept, "behind the lookback nothing moves")
+        await shop.close()
+    }
+
+    /// Columns without a zone hold UTC, whatever the server's own zone and that of the days.
+    @Test func instantsWithoutAZoneAreUTC() async throws {
+        let shop = try await AnalyticsShop(seed: 23)
+        let columns = try shop.postgres.psql(
+            shop.sourceURL,
+            "SELECT table_name || ' ALTER ' || column_name FROM information_schema.columns "
+                + "WHERE table_schema = 'public' AND data_type = 'timestamp with time zone'"
+        ).split(separator: "\n")
+        #expect(columns.count > 15)
+        let changes = columns.map { column in
+            "ALTER TABLE \(column) TYPE timestamp USING \(column.split(separator: " ")[2]) AT TIME ZONE 'UTC'"
+        }
+        try shop.postgres.psql(shop.sourceURL, changes.joined(separator: ";"))
+        let name = try #require(shop.sourceURL.split(separator: "/").last)
+        try shop.postgres.psql(shop.sourceURL, "ALTER DATABASE \"\(name)\" SET timezone = 'America/New_York'")
+        for v1 in [true, false] {
+            try shop.emptyWarehouse()
+            for record in try await shop.run(shop.jobs(shop.settings(v1: v1)), AnalyticsShop.wholeRange) {
+                #expect(record.state == .succeeded, "\(record.job): \(String(describing: record.error))")
+            }
+            let stored = try shop.stored()
+            let expected = try shop.expected(v1: v1)
+            #expect(stored == expected, "\(difference(stored, expected))")
+        }
+        await shop.close()
+    }
 }

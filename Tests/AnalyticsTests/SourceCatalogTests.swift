@@ -114,4 +114,24 @@ import Testing
         #expect(unknown == "0|0|0\n")
         await shop.close()
     }
+
+    /// The contract's v1 users have no date of registration: what needs one is off, the state of each user is not.
+    @Test func theOldColumnsAloneAreEnough() async throws {
+        let shop = try await AnalyticsShop(seed: 82)
+        try shop.postgres.psql(shop.sourceURL, "ALTER TABLE users DROP created_at")
+        let records = try await shop.run(
+            shop.jobs(shop.settings(v1: true, legacy: true)),
+            AnalyticsShop.wholeRange
+        )
+        #expect(records.allSatisfy { $0.state == .succeeded }, "\(records.map { String(describing: $0.error) })")
+        let off = try #require(records.first { $0.job == "user_analytics" }?.summary?["counts"]?["measuresOff"])
+        #expect(off == .int(Measure.ofUsers.count - 1))
+        let state = try shop.postgres.psql(
+            shop.warehouseURL,
+            "SELECT count(*), count(signup_date), count(user_id), count(*) FILTER (WHERE is_churned) > 0 "
+                + "FROM user_activity"
+        )
+        #expect(state == "400|0|400|t\n")
+        await shop.close()
+    }
 }

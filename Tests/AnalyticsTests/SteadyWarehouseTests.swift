@@ -187,6 +187,7 @@ import Testing
             #expect(counts["daysResumed"] == .int(6) && counts["days"] == .int(4))
             #expect(resumed.first?.progress?["total"] == .int(4), "what is done already does not count")
             #expect(resumed.first?.progress?["read"] == .int(4))
+            #expect(resumed.first?.progress?["etaSeconds"] == .int(0), "nothing is left")
         }
         let stored = try shop.stored()
         #expect(stored == clean, "\(difference(stored, clean))")

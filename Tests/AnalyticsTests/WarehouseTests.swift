@@ -103,6 +103,47 @@ import Testing
             """
         )
         try both(
+            """
+            SELECT day, registrations, verified_users, premium_signups, daily_active, weekly_active, monthly_active,
+                stickiness, churned_users, churn_rate, cancel_share, refund_share, refunded_amount, paid_amount,
+                payment_success_rate, payment_outliers, notifications_sent, notification_open_rate
+            FROM analytics.daily_kpis ORDER BY 1
+            """,
+            """
+            SELECT d::date,
+                (SELECT total_registrations FROM user_analytics WHERE registration_date = d),
+                (SELECT verified_users FROM user_analytics WHERE registration_date = d),
+                (SELECT premium_signups FROM user_analytics WHERE registration_date = d),
+                (SELECT daily_active FROM analytics.activity_daily WHERE activity_date = d),
+                (SELECT weekly_active FROM analytics.activity_daily WHERE activity_date = d),
+                (SELECT monthly_active FROM analytics.activity_daily WHERE activity_date = d),
+                (SELECT stickiness FROM analytics.activity_daily WHERE activity_date = d),
+                (SELECT churned_users FROM analytics.churn_daily WHERE churn_date = d),
+                (SELECT churn_rate FROM analytics.churn_daily WHERE churn_date = d),
+                (SELECT cancel_share FROM analytics.order_outcomes WHERE order_date = d),
+                (SELECT refund_share FROM analytics.order_outcomes WHERE order_date = d),
+                (SELECT refunded_amount FROM analytics.order_outcomes WHERE order_date = d),
+                (SELECT sum(total_amount) FROM payment_analytics WHERE payment_date = d),
+                (SELECT round(100.0 * sum(successful) / sum(transaction_count), 2) FROM payment_analytics
+                    WHERE payment_date = d),
+                (SELECT outliers FROM analytics.fraud_daily WHERE payment_date = d),
+                (SELECT sum(total_sent) FROM notification_analytics WHERE notification_date = d),
+                (SELECT round(100.0 * sum(opened) / sum(delivered), 2) FROM notification_analytics
+                    WHERE notification_date = d)
+            FROM generate_series('2026-03-24'::date, '2026-04-02', '1 day') d ORDER BY 1
+            """
+        )
+        try both(
+            "SELECT product_id, growth_percent FROM analytics.rising_products ORDER BY 1",
+            """
+            SELECT product_id, CASE WHEN before > 0 THEN round(recent / before * 100 - 100, 2) END FROM (
+                SELECT product_id, sum(CASE WHEN order_date > '2026-03-26' THEN revenue ELSE 0 END) AS recent,
+                    sum(CASE WHEN order_date > '2026-03-26' THEN 0 ELSE revenue END) AS before
+                FROM analytics.product_daily WHERE order_date BETWEEN '2026-03-20' AND '2026-04-02' GROUP BY 1
+            ) x WHERE recent > before ORDER BY 1
+            """
+        )
+        try both(
             "SELECT product_id, revenue_7_days - revenue_7_days_before FROM analytics.rising_products ORDER BY 1",
             """
             SELECT product_id, sum(CASE WHEN order_date > '2026-03-26' THEN revenue ELSE -revenue END)
@@ -115,8 +156,8 @@ import Testing
             "SELECT sum(least(n, 20)) FROM (SELECT count(*) n FROM analytics.product_daily GROUP BY order_date) x"
         )
         try both(
-            "SELECT users, churned FROM analytics.churn_summary",
-            "SELECT count(*), sum(is_churned::int) FROM user_activity"
+            "SELECT users, churned, churned_share FROM analytics.churn_summary",
+            "SELECT count(*), sum(is_churned::int), round(100.0 * avg(is_churned::int), 2) FROM user_activity"
         )
         try both(
             "SELECT sum(notifications) FROM analytics.notification_funnel",

@@ -51,6 +51,7 @@ class Results:
 
     def __init__(self, path):
         self.path, self.lines = path, []
+        self.write()
 
     def add(self, work, who, rows, measured, yardstick=None, note=""):
         line = next((one for one in self.lines if (one["work"], one["who"]) == (work, who)), None)
@@ -63,6 +64,9 @@ class Results:
                 line[name].append(measured[name])
             print(f"{work:<28} {who:<34} {measured['seconds']:8.2f} s  cpu {measured['cpu']:7.2f} s "
                   f"{measured['rss']:6.0f} MiB", file=sys.stderr, flush=True)
+        self.write()
+
+    def write(self):
         with open(self.path, "w", encoding="utf-8") as file:
             for one in self.lines:
                 file.write(json.dumps(one) + "\n")

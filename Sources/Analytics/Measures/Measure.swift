@@ -67,6 +67,7 @@ package struct Measure: Sendable {
     package static let all = ofUsers + ofOrders + ofPayments + ofNotifications
 
     var columnList: String { columns.joined(separator: ", ") }
+    var keyList: String { columns.prefix(keyWidth).joined(separator: ", ") }
 }
 
 extension Measure.Need {

@@ -3,10 +3,11 @@ package import Runtime
 
 /// What every user of the feature must make in the same way.
 package enum AnalyticsFeatureParts {
-    /// Sessions for the source: read only, in UTC, planned for whole results, one a job.
+    /// Sessions for the source: read only, in UTC, planned for whole results, one a job and
+    /// one to spare.
     ///
     /// Where there are fewer than jobs that run at once, a job waits its turn, for up to six hours.
-    package static func sourcePool(_ url: Secret<String>, maxConnections: Int = 4) -> PGPool {
+    package static func sourcePool(_ url: Secret<String>, maxConnections: Int = 5) -> PGPool {
         PGPool(sourceSettings(url), maxConnections: maxConnections, acquireTimeout: .seconds(21_600))
     }
 

@@ -5,19 +5,22 @@ package import Runtime
 /// The key of the tokens and its version, which every token carries.
 package struct TokenKey: Sendable {
     package let version: Int
-    private let key: SymmetricKey
+    /// Keyed once; each code begins with a copy of it.
+    private let keyed: HMAC<SHA256>
 
     /// `secret` is the setting's text; its UTF-8 bytes are the key.
     package init(version: Int, secret: Secret<String>) {
         self.version = version
-        key = secret.expose { SymmetricKey(data: Data($0.utf8)) }
+        keyed = secret.expose { HMAC<SHA256>(key: SymmetricKey(data: Data($0.utf8))) }
     }
 
     /// Lower-case hex of HMAC-SHA-256 (RFC 2104) over the bytes.
     func code(_ bytes: [UInt8]) -> [UInt8] {
+        var code = keyed
+        code.update(data: bytes)
         var hex: [UInt8] = []
         hex.reserveCapacity(64)
-        for byte in HMAC<SHA256>.authenticationCode(for: bytes, using: key) {
+        for byte in code.finalize() {
             hex.append(Tokeniser.digits[Int(byte >> 4)])
             hex.append(Tokeniser.digits[Int(byte & 15)])
         }
@@ -70,11 +73,18 @@ package struct Tokeniser: Sendable {
 
     /// The key version that a token carries, 1 to 9999; nil for what is no token.
     static func version(ofToken value: [UInt8]) -> Int? {
-        let parts = value.split(separator: 0x5F, omittingEmptySubsequences: false)
-        guard parts.count == 3, Array(parts[0]) == Array("usr".utf8), parts[2].count == 64,
-            parts[2].allSatisfy({ digits.contains($0) }), (1...4).contains(parts[1].count),
-            parts[1].allSatisfy({ (0x30...0x39).contains($0) }), parts[1].first != 0x30
-        else { return nil }
-        return parts[1].reduce(0) { $0 * 10 + Int($1 - 0x30) }
+        let mark = value.count - 65
+        guard (5...8).contains(mark), value.starts(with: "usr_".utf8), value[mark] == 0x5F, value[4] != 0x30 else {
+            return nil
+        }
+        var version = 0
+        for byte in value[4..<mark] {
+            guard (0x30...0x39).contains(byte) else { return nil }
+            version = version * 10 + Int(byte - 0x30)
+        }
+        for byte in value[(mark + 1)...] {
+            guard (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) else { return nil }
+        }
+        return version
     }
 }

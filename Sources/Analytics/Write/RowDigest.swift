@@ -14,9 +14,19 @@ struct RowDigest: Sendable, Equatable {
     mutating func add(_ tuple: ArraySlice<UInt8>) {
         var hash = SHA256()
         hash.update(data: tuple)
-        var words: [UInt64] = [0, 0, 0, 0]
-        for (index, byte) in hash.finalize().enumerated() { words[index >> 3] = words[index >> 3] << 8 | UInt64(byte) }
-        lanes = (lanes.0 &+ words[0], lanes.1 &+ words[1], lanes.2 &+ words[2], lanes.3 &+ words[3])
+        var (word, length): (UInt64, Int) = (0, 0)
+        for byte in hash.finalize() {
+            word = word << 8 | UInt64(byte)
+            length += 1
+            switch length {
+            case 8: lanes.0 &+= word
+            case 16: lanes.1 &+= word
+            case 24: lanes.2 &+= word
+            case 32: lanes.3 &+= word
+            default: continue
+            }
+            word = 0
+        }
         count += 1
     }
 

@@ -75,13 +75,8 @@ struct WindowRun: Sendable {
             writes: !context.options.dryRun,
             progress: context.progress
         )
-        let snapshotDay = try await snapshotDay(warehouse)
-        let staged = try await job.withSource(context) { source in
-            try await source.withTransaction(isolation: .repeatableRead, readOnly: true) { source in
-                try await context.progress.limitStatements(to: job.settings.statementTimeout, on: source)
-                return try await stage.fill(measures, window, snapshotDay: snapshotDay, from: source)
-            }
-        }
+        let items = try await stage.items(measures, window, snapshotDay: try await snapshotDay(warehouse))
+        let staged = try await read(items, stage, context)
         try await context.failpoint.reach("analytics.staged")
         guard !context.options.dryRun else { return Outcome(staged: staged, written: 0) }
         let digests = Dictionary(grouping: staged, by: \.day)
@@ -101,6 +96,27 @@ struct WindowRun: Sendable {
         }
         try await stage.drop(measures)
         return Outcome(staged: staged, written: written)
+    }
+
+    /// Reads the window under one snapshot, through two sessions where one is to spare.
+    private func read(_ items: [StageItem], _ stage: WindowStage, _ context: RunContext) async throws -> [StagedDay] {
+        let timeout = job.settings.statementTimeout
+        let isAssisted = job.spare.take()
+        defer { if isAssisted { job.spare.giveBack() } }
+        let assistant =
+            isAssisted
+            ? StageAssistant(
+                source: job.source,
+                progress: context.progress,
+                statementTimeout: timeout,
+                logger: context.logger
+            ) : nil
+        return try await job.withSource(context) { source in
+            try await source.withTransaction(isolation: .repeatableRead, readOnly: true) { source in
+                try await context.progress.limitReading(to: timeout, on: source)
+                return try await stage.fill(items, from: source, with: assistant)
+            }
+        }
     }
 
     /// The run's last day, unless the warehouse already holds the state of a later one.

@@ -22,26 +22,51 @@ struct WindowStage: Sendable {
 
     static func table(_ measure: Measure) -> String { "pg_temp.tallyman_stage_\(measure.name)" }
 
-    /// Reads every measure of every day; `snapshotDay` is the day that measures without a history are computed for.
-    func fill(
-        _ measures: [Measure],
-        _ days: [CalendarDay],
-        snapshotDay: CalendarDay?,
-        from source: PGConnection
-    ) async throws -> [StagedDay] {
-        var staged: [StagedDay] = []
+    /// What is to be read, with what the warehouse holds of it; makes the temporary tables.
+    ///
+    /// `snapshotDay` is the day that measures without a history are computed for.
+    func items(_ measures: [Measure], _ days: [CalendarDay], snapshotDay: CalendarDay?) async throws -> [StageItem] {
+        var items: [StageItem] = []
         for measure in measures {
             let wanted = measure.isSnapshot ? days.filter { $0 == snapshotDay } : days
             guard !wanted.isEmpty else { continue }
             if writes { try await prepare(measure) }
             for day in wanted {
-                let before = try await stored(measure, day)
-                let after = try await stage(measure, day, from: source)
-                staged.append(StagedDay(measure: measure, day: day, before: before, after: after))
+                items.append(StageItem(measure: measure, day: day, before: try await stored(measure, day)))
                 progress.touch()
             }
         }
-        return staged
+        return items
+    }
+
+    /// Reads every item inside the open transaction of `source`, with the assistant's session at the same time where
+    /// there is one.
+    func fill(
+        _ items: [StageItem],
+        from source: PGConnection,
+        with assistant: StageAssistant?
+    ) async throws -> [StagedDay] {
+        let queue = StageQueue(items)
+        guard let assistant, items.count > 1 else {
+            try await work(queue, source)
+            return queue.staged
+        }
+        let snapshot = try await StageAssistant.snapshot(of: source)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await work(queue, source) }
+            group.addTask { try await assistant.help(self, queue, snapshot) }
+            // An assistant that still waits for its session has nothing left to do.
+            for try await _ in group where queue.isDone && !queue.isAssisted { group.cancelAll() }
+        }
+        return queue.staged
+    }
+
+    /// Reads items until none is left.
+    func work(_ queue: StageQueue, _ source: PGConnection) async throws {
+        while let (place, item) = queue.next() {
+            queue.finish(place, try await stage(item.measure, item.day, from: source, queue))
+            progress.touch()
+        }
     }
 
     func drop(_ measures: [Measure]) async throws {
@@ -57,7 +82,12 @@ struct WindowStage: Sendable {
         )
     }
 
-    private func stage(_ measure: Measure, _ day: CalendarDay, from source: PGConnection) async throws -> RowDigest {
+    private func stage(
+        _ measure: Measure,
+        _ day: CalendarDay,
+        from source: PGConnection,
+        _ queue: StageQueue
+    ) async throws -> RowDigest {
         var copied = 0
         // An aggregate says nothing until it is done: the statement's own limit watches over it.
         let silence = Silence(progress)
@@ -67,6 +97,7 @@ struct WindowStage: Sendable {
             silence.end()
             if writes {
                 if copied == 0 {
+                    try await queue.occupySession()
                     try await warehouse.copyInStart(
                         "COPY \(Self.table(measure)) (\(measure.columnList)) FROM STDIN (FORMAT binary)"
                     )
@@ -79,6 +110,7 @@ struct WindowStage: Sendable {
         }
         guard writes, copied > 0 else { return digest }
         let confirmed = try await warehouse.copyInFinish()
+        queue.freeSession()
         guard confirmed == digest.count else {
             throw TallyError(
                 .proofFailed,

@@ -25,7 +25,7 @@ package struct Comparison: Sendable {
     }
 
     /// Findings travel on when they hold this many bytes.
-    static let findingsBytesMax = 1 << 20
+    static let findingsBytesMax = 1 << 19
 
     package init(
         source: SourceReader,

@@ -44,27 +44,42 @@ package struct IDPosition: Sendable, Equatable {
 // Handed to one `find` at a time, which calls it on its session's thread; the page is taken only after `find` returned.
 /// Collects a page while its documents pass by.
 package final class SourcePageBuilder: @unchecked Sendable {
-    private var encoder: RowEncoder
-    private var page = SourcePage()
-    private var lastID: IDPosition?
+    // One value, so that the runtime watches over one access for a whole reply and not over some for each document.
+    private var state: PageState
 
     package init(plan: ColumnPlan) {
-        encoder = RowEncoder(plan: plan)
+        state = PageState(encoder: RowEncoder(plan: plan))
     }
 
     /// Encodes a document; one that cannot be a row is noted with its reason.
     package func add(_ document: Span<UInt8>) {
-        encode(document)
-        keepID(document)
+        state.encode(document)
+        state.keepID(document)
     }
 
     /// Encodes the documents of a BSON array in their order, until the page holds `bytesMax` or more.
     ///
     /// Throws `.recordMalformed` for bytes that are no array of documents.
     package func add(array: Span<UInt8>, bytesMax: Int = .max) throws {
+        try state.add(array, bytesMax)
+    }
+
+    /// The page so far; the builder begins a new one.
+    package func take() -> SourcePage { state.take() }
+}
+
+private struct PageState: ~Copyable {
+    private var encoder: RowEncoder
+    private var page = SourcePage()
+
+    init(encoder: consuming RowEncoder) {
+        self.encoder = encoder
+    }
+
+    mutating func add(_ array: Span<UInt8>, _ bytesMax: Int) throws {
         var last: Range<Int>?
         try BSONWalk.elements(of: array) { element in
-            guard element.type == .document else { throw Self.malformed }
+            guard case .document = element.type else { throw Self.malformed }
             encode(array.extracting(element.value))
             last = element.value
             return page.sourceBytes < bytesMax
@@ -78,7 +93,7 @@ package final class SourcePageBuilder: @unchecked Sendable {
         "the reply to a find holds something else than documents"
     )
 
-    private func encode(_ document: Span<UInt8>) {
+    mutating func encode(_ document: Span<UInt8>) {
         page.documents += 1
         page.sourceBytes += document.count
         do {
@@ -88,12 +103,12 @@ package final class SourcePageBuilder: @unchecked Sendable {
         }
     }
 
-    private func keepID(_ document: Span<UInt8>) {
+    mutating func keepID(_ document: Span<UInt8>) {
         guard let identifier = RowEncoder.identifier(of: document) else { return }
-        lastID = IDPosition(identifier, of: document)
+        page.lastID = IDPosition(identifier, of: document)
     }
 
-    private func addRejected(_ document: Span<UInt8>, _ rejection: FieldRejection) {
+    private mutating func addRejected(_ document: Span<UInt8>, _ rejection: FieldRejection) {
         do {
             try page.rows.appendRow { out throws(FieldRejection) in try encoder.appendKeyOnly(document, to: &out) }
             page.rejections[page.rows.count - 1] = rejection
@@ -117,16 +132,12 @@ package final class SourcePageBuilder: @unchecked Sendable {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// The page so far; the builder begins a new one.
-    package func take() -> SourcePage {
-        defer {
-            let last = page.rows
-            page = SourcePage()
-            // The next page is mostly as large as this one.
-            page.rows = RowBatch(reserving: last.bytes.count + last.bytes.count / 16, rows: last.count + 16)
-            lastID = nil
-        }
-        page.lastID = lastID
-        return page
+    mutating func take() -> SourcePage {
+        let taken = page
+        page = SourcePage()
+        // The next page is mostly as large as this one.
+        let bytes = taken.rows.bytes.count
+        page.rows = RowBatch(reserving: bytes + bytes / 16, rows: taken.rows.count + 16)
+        return taken
     }
 }

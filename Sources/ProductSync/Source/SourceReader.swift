@@ -13,10 +13,9 @@ package struct SourceReader: Sendable {
 
     /// Bytes of projected documents that one page should hold.
     ///
-    /// The driver's reply and the page's images then stay below `M_MMAP_THRESHOLD`, so that the heap lends the same
-    /// memory again and again: with 1 MiB the kernel mapped and cleared it anew for each page, 0.07 s of CPU and 5 MiB
-    /// for a million products.
-    static let pageBytesWanted = 7 << 16
+    /// The driver's reply, made as large as the next power of two, and the page's images then come from the heap, which
+    /// lends the same memory again and again, and what waits between two steps stays small (docs/hot-path.md).
+    static let pageBytesWanted = 5 << 16
     static let pageRowsMax = 20_000
     /// A page ends with the document that brings it here, however many were asked for: the limit of a page follows
     /// from the documents before it, which may have been smaller.

@@ -54,14 +54,14 @@ enum ProcessSetup {
     }
 
     /// Keeps the heap small without asking the kernel for each page of a sync: two arenas for all threads instead of
-    /// eight a core, buffers of two mebibytes and more straight from the kernel, and four free ones kept.
+    /// eight a core, buffers of a mebibyte and more straight from the kernel, and two free ones kept.
     ///
     /// What it is worth stands in docs/hot-path.md.
     /// [mallopt(3)](https://man7.org/linux/man-pages/man3/mallopt.3.html)
     static func keepHeapSmall() {
         mallopt(M_ARENA_MAX, 2)
-        mallopt(M_MMAP_THRESHOLD, 1 << 21)
-        mallopt(M_TRIM_THRESHOLD, 1 << 22)
+        mallopt(M_MMAP_THRESHOLD, 1 << 20)
+        mallopt(M_TRIM_THRESHOLD, 1 << 21)
     }
 
     /// What stands behind the program's name.

@@ -93,7 +93,7 @@ extension AnalyticsFeature {
         let readsV1 = reader.bool(.enableV1Schema, default: true)
         let isLegacy = reader.bool(.enableLegacyETL, default: true)
         let percent = reader.int(.piiRotationMaxDeletePercent, in: 0...100, default: 5)
-        let connections = reader.int(.analyticsSourceConnections, in: 1...16, default: 4)
+        let connections = reader.int(.analyticsSourceConnections, in: 1...16, default: 5)
         let schemas = reader.list(.analyticsScanSchemas)
         let statement = reader.parsed(
             .analyticsStatementTimeout,
