@@ -163,7 +163,8 @@ final class Connection<Stream: ByteStream>: Sendable {
                     _ = await refuse(
                         HTTPFailure(503, "the handler took too long"),
                         method: head.method,
-                        match
+                        match,
+                        id: request.id
                     )
                     stream.finishWriting()
                     group.cancelAll()
@@ -179,15 +180,19 @@ final class Connection<Stream: ByteStream>: Sendable {
     private func refuse(
         _ failure: HTTPFailure,
         method: HTTPRequest.Method? = nil,
-        _ match: Router.Match? = nil
+        _ match: Router.Match? = nil,
+        id: String = RequestNumber.next()
     ) async -> Bool {
         metric.answered(method, match, status: failure.status)
         logger.event(
             .info,
             "request refused",
-            [.status: "\(failure.status)", .route: match?.pattern ?? "none", .reason: failure.reason]
+            [
+                .status: "\(failure.status)", .route: match?.pattern ?? "none", .reason: failure.reason,
+                .requestID: id,
+            ]
         )
-        var response = router.errorResponse(failure)
+        var response = router.errorResponse(failure, id)
         response.headers[.connection] = "close"
         do {
             try await write(AnswerBytes.whole(response, isBodyless: method == .head), within: writeLimit)

@@ -21,11 +21,11 @@ final class HTTPMetric: Sendable {
 
     private let factory: any MetricsFactory
     private let handles = Mutex(Handles())
-    private let open: Gauge
+    private let open: Meter
 
     init(_ factory: any MetricsFactory) {
         self.factory = factory
-        open = Gauge(label: "http_connections", factory: factory)
+        open = Meter(label: "http_connections", factory: factory)
     }
 
     /// - Parameter match: nil when no route took the request.
@@ -56,9 +56,10 @@ final class HTTPMetric: Sendable {
         timer.recordNanoseconds(parts.seconds * 1_000_000_000 + parts.attoseconds / 1_000_000_000)
     }
 
-    func connections(_ count: Int) {
-        open.record(count)
-    }
+    /// A difference and no count: a process may have a second server, for `/metrics` alone.
+    func opened() { open.increment() }
+
+    func closed() { open.decrement() }
 
     func evicted() {
         Counter(label: "http_connections_evicted_total", factory: factory).increment()

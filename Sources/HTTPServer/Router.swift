@@ -76,7 +76,8 @@ package struct Router: Sendable {
     package var middleware: [Middleware] = []
     /// What stands around immediate handlers, one for each of `middleware`; a route goes the long way while one lacks.
     package var immediateMiddleware: [ImmediateMiddleware] = []
-    package var errorResponse: @Sendable (HTTPFailure) -> ServerResponse = { failure in
+    /// The answer to what no handler will see, and to the id of its request.
+    package var errorResponse: @Sendable (HTTPFailure, _ requestID: String) -> ServerResponse = { failure, _ in
         var headers = HTTPFields()
         if !failure.allow.isEmpty { headers[.allow] = failure.allow.joined(separator: ", ") }
         let body = failure.status == 204 ? [] : Array(failure.reason.utf8)
@@ -162,8 +163,8 @@ package struct Router: Sendable {
         let route = match.map { routes[$0.number] }
         // From the inside out.
         var next: Next = { [self] request in
-            guard let route else { return errorResponse(failure(request)) }
-            if let refusal = Self.refusal(request, route.options) { return errorResponse(refusal) }
+            guard let route else { return errorResponse(failure(request), request.id) }
+            if let refusal = Self.refusal(request, route.options) { return errorResponse(refusal, request.id) }
             return try await route.handler(request, Self.parameters(route.segments, request.path))
         }
         for layer in middleware.reversed() {
@@ -173,7 +174,7 @@ package struct Router: Sendable {
         do {
             return try await next(request)
         } catch {
-            return errorResponse(Self.failed)
+            return errorResponse(Self.failed, request.id)
         }
     }
 
@@ -182,7 +183,7 @@ package struct Router: Sendable {
         let route = routes[match.number]
         guard let handler = route.immediate, immediateMiddleware.count == middleware.count else { return nil }
         var next: ImmediateHandler = { [self] request in
-            if let refusal = Self.refusal(request, route.options) { return errorResponse(refusal) }
+            if let refusal = Self.refusal(request, route.options) { return errorResponse(refusal, request.id) }
             return try handler(request)
         }
         for layer in immediateMiddleware.reversed() {
@@ -192,7 +193,7 @@ package struct Router: Sendable {
         do {
             return try next(request)
         } catch {
-            return errorResponse(Self.failed)
+            return errorResponse(Self.failed, request.id)
         }
     }
 

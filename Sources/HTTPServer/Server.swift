@@ -115,10 +115,10 @@ package final class Server: Service {
             switch admission {
             case nil: return nil
             case .admitted(let id):
-                countConnections()
+                metric.opened()
                 return id
             case .admittedInsteadOf(let victim, let id):
-                countConnections()
+                metric.opened()
                 close(victim)
                 return id
             case .full:
@@ -165,7 +165,7 @@ package final class Server: Service {
             state.seats.removeValue(forKey: id)
         }
         stream.close()
-        countConnections()
+        metric.closed()
         _ = freed.offer(())
     }
 
@@ -178,10 +178,6 @@ package final class Server: Service {
         }
         late?.hangUp()
         if isFull, phase != .handling { _ = freed.offer(()) }
-    }
-
-    private func countConnections() {
-        metric.connections(state.withLock { $0.table.count })
     }
 
     private func drain() {

@@ -1,5 +1,6 @@
 import Foundation
 import Runtime
+import Synchronization
 import Testing
 
 @testable import API
@@ -62,6 +63,60 @@ import Testing
             await #expect(throws: TallyError.self) { try await hub.watching(nil, lastEventID: nil) { _, _ in } }
             release.fire()
             try await group.waitForAll()
+        }
+    }
+
+    /// Runs the hub over a ledger while somebody watches; `body` is lent the news.
+    private static func watch(
+        _ runs: FakeRuns,
+        _ body: @Sendable @escaping (BoundedChannel<RunEvent>) async throws -> Void
+    ) async throws {
+        let hub = EventHub(interval: .milliseconds(1))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await hub.run(runs) }
+            try await hub.watching(nil, lastEventID: nil) { _, news in try await body(news) }
+            group.cancelAll()
+        }
+    }
+
+    private static func next(_ news: BoundedChannel<RunEvent>) async throws -> RunEvent? {
+        try await withDeadline(.seconds(20), during: "test") { try await news.receive() }
+    }
+
+    /// Stamps are made before their transaction commits: an older one may appear after a newer one was read.
+    @Test func whatCommitsLateIsToldAndNothingTwice() async throws {
+        let runs = FakeRuns()
+        let late = RunID()
+        runs.willEnd(with: Self.record(.running))
+        try await Self.watch(runs) { news in
+            #expect(try await Self.next(news)?.run == Fixture.id)
+            let stamp = Fixture.start.addingTimeInterval(-0.5)
+            runs.willEnd(with: Fixture.record(.succeeded, id: late, heartbeat: stamp))
+            #expect(try await Self.next(news)?.run == late)
+            let asked = runs.state.withLock { $0.questions }
+            while runs.state.withLock({ $0.questions }) < asked + 3 { await Task.yield() }
+            runs.willEnd(with: Fixture.record(.succeeded, heartbeat: Fixture.start.addingTimeInterval(60)))
+            let next = try await Self.next(news)
+            #expect(next?.run == Fixture.id && next?.isFinal == true, "nothing was told twice in between")
+        }
+    }
+
+    /// A ledger that was away for a while has not made anybody miss the end of a run.
+    @Test func whatChangedWhileTheLedgerWasAwayIsToldAfterwards() async throws {
+        let runs = FakeRuns()
+        runs.willEnd(with: Self.record(.running))
+        try await Self.watch(runs) { news in
+            let first = try await Self.next(news)
+            #expect(first?.isFinal == false)
+            let end = Fixture.start.addingTimeInterval(10)
+            runs.state.withLock {
+                $0.silences = 3
+                // By the time it answers again, its clock is far past the end.
+                $0.now = Fixture.start.addingTimeInterval(600)
+            }
+            runs.willEnd(with: Fixture.record(.succeeded, heartbeat: end))
+            let last = try await Self.next(news)
+            #expect(last?.isFinal == true)
         }
     }
 

@@ -16,6 +16,10 @@ final class FakeRuns: RunsPort {
         var busy: RunBusy?
         var next: RunRecord?
         var claims: [String: (IdempotencyClaim, RunID)] = [:]
+        /// How often the ledger will not say what changed, from the next question on.
+        var silences = 0
+        var questions = 0
+        var now = Date(timeIntervalSince1970: 0)
     }
 
     let state = Mutex(State())
@@ -111,13 +115,18 @@ final class FakeRuns: RunsPort {
     }
 
     func changes(after instant: Date) async throws -> [RunRecord] {
-        state.withLock { state in
-            state.records.values.filter { ($0.heartbeatAt ?? $0.queuedAt) > instant }
+        try state.withLock { state in
+            state.questions += 1
+            if state.silences > 0 {
+                state.silences -= 1
+                throw TallyError(.targetUnreachable, during: "test", "the ledger is away")
+            }
+            return state.records.values.filter { ($0.heartbeatAt ?? $0.queuedAt) > instant }
                 .sorted { ($0.heartbeatAt ?? $0.queuedAt) < ($1.heartbeatAt ?? $1.queuedAt) }
         }
     }
 
-    func now() async throws -> Date { Date(timeIntervalSince1970: 0) }
+    func now() async throws -> Date { state.withLock { $0.now } }
 
     func reserve(_ claim: IdempotencyClaim, run: RunID) async throws -> IdempotencyKeys.Reservation {
         state.withLock { state in

@@ -27,7 +27,9 @@ enum Fixture {
         dryRun: Bool = false,
         counts: JSONValue = counts,
         deadLetters: Int = 0,
-        error: RunError? = nil
+        error: RunError? = nil,
+        id: RunID = id,
+        heartbeat: Date = start
     ) -> RunRecord {
         RunRecord(
             id: id,
@@ -40,7 +42,7 @@ enum Fixture {
             queuedAt: start,
             startedAt: start,
             finishedAt: start.addingTimeInterval(2.5),
-            heartbeatAt: start,
+            heartbeatAt: heartbeat,
             progress: nil,
             summary: ["counts": counts, "details": details, "deadLetters": .int(deadLetters), "proof": "commandTags"],
             error: error

@@ -1,6 +1,9 @@
 import API
 import Foundation
+import HTTPServer
 import HTTPTypes
+import HTTPWire
+import Logging
 import Runtime
 import Testing
 
@@ -118,12 +121,62 @@ import Testing
         #expect(try await daemon.send(.delete, "/api/etl/dead-letters/2").status == 404)
     }
 
+    /// Whatever the page of a named origin sends, also when it comes back to a stream, is admitted beforehand.
+    @Test func aNamedOriginMaySendWhatTheConsoleSends() async throws {
+        var daemon = Daemon()
+        daemon.access = AccessSettings(keys: [], corsOrigins: ["https://ops.example.com"])
+        var headers: HTTPFields = [.origin: "https://ops.example.com", .accessControlRequestMethod: "GET"]
+        let named = try await daemon.send(.options, "/api/etl/events", headers: headers)
+        #expect(named.status == 204)
+        let allowed = (named.headers[.accessControlAllowHeaders] ?? "").split(separator: ", ").map { $0.lowercased() }
+        for name in ["authorization", "content-type", "prefer", "idempotency-key", "last-event-id", "x-request-id"] {
+            #expect(allowed.contains(name), "\(name)")
+        }
+        headers[.origin] = "https://evil.example"
+        let other = try await daemon.send(.options, "/api/etl/events", headers: headers)
+        #expect(other.headers[.accessControlAllowHeaders] == nil && other.headers[.accessControlAllowOrigin] == nil)
+    }
+
+    /// What no handler saw is found in the log as well, and read as carefully.
+    @Test(arguments: [("/nowhere", 404), ("/metrics", 405)])
+    func aRefusalNamesItsRequest(path: String, status: Int) async throws {
+        let requestID = HTTPField.Name("X-Request-Id")!
+        let answer = try await Daemon().send(.delete, path, headers: [requestID: "abc-1"])
+        #expect(answer.status == status)
+        #expect(answer.body["requestId"] == "abc-1")
+        #expect(answer.headers[requestID] == "abc-1")
+    }
+
+    @Test(arguments: [
+        (400, "bad-request"), (408, "request-timeout"), (413, "body-too-large"), (414, "bad-request"),
+        (501, "not-implemented"), (503, "handler-timeout"), (505, "not-implemented"), (500, "internal-error"),
+    ])
+    func whatTheWireRefusesIsAProblemOfItsOwn(status: Int, name: String) async throws {
+        let router = APIRoutes.router(
+            Daemon().ports(),
+            gate: await Gate(Daemon().access),
+            logger: Logger(label: "test")
+        )
+        let response = router.errorResponse(HTTPFailure(status, "words"), "request-9")
+        guard case .bytes(let bytes) = response.body else { return }
+        let body = try JSONText.parse(bytes)
+        #expect(body["type"]?.string == "urn:tallyman:problem:\(name)")
+        #expect(body["requestId"] == "request-9" && body["detail"] == "words")
+        #expect(response.allHeaders[HTTPField.Name("X-Content-Type-Options")!] == "nosniff")
+        #expect(response.allHeaders[HTTPField.Name("X-Request-Id")!] == "request-9")
+    }
+
     @Test func corsIsOnlyForNamedOrigins() async throws {
         var daemon = Daemon()
         daemon.access = AccessSettings(keys: [], corsOrigins: ["https://ops.example.com"])
         let named = try await daemon.send(.get, "/api/etl/jobs", headers: [.origin: "https://ops.example.com"])
         #expect(named.headers[.accessControlAllowOrigin] == "https://ops.example.com")
+        #expect(named.headers[.vary] == "Origin")
         let other = try await daemon.send(.get, "/api/etl/jobs", headers: [.origin: "https://evil.example"])
         #expect(other.headers[.accessControlAllowOrigin] == nil)
+        #expect(other.headers[.vary] == "Origin", "a cache must not give one's answer to the other")
+        let metrics = try await daemon.send(.get, "/metrics", headers: [.origin: "https://ops.example.com"])
+        #expect(metrics.headers[.vary] == "Accept-Encoding, Origin")
+        #expect(try await Daemon().send(.get, "/api/etl/jobs").headers[.vary] == nil)
     }
 }

@@ -128,6 +128,11 @@ import Testing
         let other = try await daemon.postJSON("/api/etl/sync", #"{"dryRun": true}"#, headers: Self.key("abc"))
         #expect(other.status == 422)
         #expect(other.body["type"] == "urn:tallyman:problem:idempotency-mismatch")
+        for path in ["/api/etl/jobs/product_sync/run", "/api/etl/schedules/product_sync/run-now"] {
+            let elsewhere = try await daemon.postJSON(path, "{}", headers: Self.key("abc"))
+            #expect(elsewhere.status == 422, "\(path)")
+        }
+        #expect(daemon.runs.state.withLock { $0.submitted.count } == 1)
     }
 
     @Test func aKeyWhoseRunNeverBeganIsGivenBack() async throws {

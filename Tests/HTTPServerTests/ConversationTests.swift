@@ -112,7 +112,9 @@ import Testing
             let client = try server.client()
             client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n")
             try await client.wait(for: "HTTP/1.1 413 ")
-            client.sendBesideAndFinish([UInt8](repeating: 65, count: 4_000_000))
+            let isTaken = client.sendBesideAndFinish([UInt8](repeating: 65, count: 4_000_000))
+            try await isTaken.wait { $0 != nil }
+            #expect(isTaken.value == true, "the connection was reset under it")
             #expect(try await client.waitForEnd().contains("the body is larger than"))
         }
     }
@@ -132,6 +134,24 @@ import Testing
             let client = try RawClient(port: server.port, isVersion6: true)
             client.send(get("/peer"))
             try await client.wait(for: "from ::1")
+        }
+    }
+
+    /// As the daemon has them when `/metrics` stands on a port of its own.
+    @Test func twoServersCountTheirConnectionsTogether() async throws {
+        try await TestServer.run { first in
+            try await TestServer.run(metrics: first.metrics) { second in
+                var clients: [RawClient] = []
+                for server in [first, second, first] {
+                    let client = try server.client()
+                    client.send(get("/hello"))
+                    try await client.wait(for: "hello")
+                    clients.append(client)
+                }
+                #expect(first.metrics.value("http_connections") == 3)
+            }
+            let left = try await first.exchange(get("/hello", "Connection: close\r\n"))
+            #expect(left.hasSuffix("hello"))
         }
     }
 

@@ -19,7 +19,7 @@ import Testing
 
     private static var router: Router {
         var router = Router()
-        router.errorResponse = { failure in
+        router.errorResponse = { failure, _ in
             ServerResponse(
                 status: .init(code: failure.status),
                 headers: [.allow: failure.allow.joined(separator: ", ")]

@@ -110,6 +110,30 @@ import Testing
         }
     }
 
+    /// INV-8: what is made for a client goes no further than what it takes; by itself the kernel keeps megabytes of it.
+    @Test func ofAClientThatNeverReadsTheKernelKeepsLittle() async throws {
+        let ended = TestSignal()
+        let taken = Watched(0)
+        let router = Router.sample { router in
+            router.on(.get, "/flood") { _, _ in
+                let body = ResponseStream(isEndless: true) { write in
+                    defer { ended.fire() }
+                    while true {
+                        try await write([UInt8](repeating: 65, count: 8_192))
+                        taken.change { $0 += 8_192 }
+                    }
+                }
+                return ServerResponse(status: .ok, body: .stream(body))
+            }
+        }
+        try await TestServer.run(router, { $0.writeTimeout = .milliseconds(200) }) { server in
+            let client = try server.client(reads: false)
+            client.send(get("/flood"))
+            await ended.wait()
+            #expect((8_192...300_000).contains(taken.value), "\(taken.value) bytes")
+        }
+    }
+
     /// SIGPIPE would end the test process.
     @Test func aClientThatLeavesInTheMiddleHarmsNobody() async throws {
         let signals = Signals()

@@ -28,13 +28,13 @@ struct TestServer: Sendable {
         host: String = "127.0.0.1",
         stopWithin: Duration? = .seconds(20),
         _ change: (inout HTTPServerConfiguration) -> Void = { _ in },
+        metrics: MetricsRegistry = MetricsRegistry(),
         _ body: (TestServer) async throws -> Void
     ) async throws {
         var configuration = HTTPServerConfiguration(host: host, port: 0)
         change(&configuration)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        let metrics = MetricsRegistry()
         let server = Server(configuration: configuration, router: router, logger: logger, metrics: metrics)
         var services = ServiceGroupConfiguration(services: [.init(service: server)], logger: logger)
         services.maximumGracefulShutdownDuration = stopWithin

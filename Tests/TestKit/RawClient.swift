@@ -84,11 +84,16 @@ package final class RawClient: Sendable {
     package func send(_ bytes: [UInt8]) -> Bool { Sockets.writeAll(descriptor, bytes) }
 
     /// Sends more than the kernel may take at once, in a thread of its own, and then ends our side.
-    package func sendBesideAndFinish(_ bytes: [UInt8]) {
+    ///
+    /// Tells, once it has ended, whether the other side let all of it come.
+    package func sendBesideAndFinish(_ bytes: [UInt8]) -> Watched<Bool?> {
+        let isTaken = Watched<Bool?>(nil)
         Thread.detachNewThread { [self] in
-            send(bytes)
+            let all = send(bytes)
             finishWriting()
+            isTaken.change { $0 = all }
         }
+        return isTaken
     }
 
     /// Ends our side; the other may go on.

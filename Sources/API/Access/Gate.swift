@@ -28,6 +28,8 @@ package struct Gate: Sendable {
 
     package var hasKey: Bool { !settings.keys.isEmpty }
 
+    var namesOrigins: Bool { !settings.corsOrigins.isEmpty }
+
     func allows(origin: String) -> Bool { settings.corsOrigins.contains(origin) }
 
     /// Refuses a `Host` that is not this machine while there is no key (DNS rebinding).

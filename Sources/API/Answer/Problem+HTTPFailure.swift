@@ -28,6 +28,8 @@ extension Problem {
         case 408: self.init(.requestTimeout, status: 408, "Too slow", detail: reason)
         case 413: self.init(.bodyTooLarge, status: 413, "Body too large", detail: reason)
         case 415: self.init(.mediaTypeUnsupported, status: 415, "Media type not supported", detail: reason)
+        case 501, 505: self.init(.notImplemented, status: failure.status, "Not spoken here", detail: reason)
+        case 503: self.init(.handlerTimeout, status: 503, "Too slow", detail: reason)
         case 500...: self.init(.internalError, status: failure.status, "The request failed", detail: reason)
         default: self.init(.badRequest, status: failure.status, "The request is not valid", detail: reason)
         }

@@ -18,6 +18,8 @@ package struct Problem: Error, Sendable, Equatable {
         case methodNotAllowed = "method-not-allowed"
         case notAcceptable = "not-acceptable"
         case requestTimeout = "request-timeout"
+        case handlerTimeout = "handler-timeout"
+        case notImplemented = "not-implemented"
         case bodyTooLarge = "body-too-large"
         case mediaTypeUnsupported = "media-type-unsupported"
         case jobUnknown = "job-unknown"

@@ -21,6 +21,11 @@ package final class EventHub: Sendable {
     package static let watchersMax = 64
     static let keptMax = 512
     private static let queueMax = 64
+    /// The ledger's stamps are made before their transaction commits: one that is older than the newest seen may appear
+    /// for so long, which is longer than any transaction of the ledger takes.
+    static let overlap: TimeInterval = 5
+    /// As many changes as the ledger tells at once, or nearly.
+    private static let changesMax = 200
 
     private struct Watcher {
         let run: RunID?
@@ -48,31 +53,46 @@ package final class EventHub: Sendable {
 
     /// Feeds the watchers until cancelled. A ledger that does not answer is asked again.
     package func run(_ runs: any RunsPort) async throws {
-        var since: Date?
-        var seen: [RunID: Date] = [:]
+        var place = Place()
         while !Task.isCancelled {
             await untilWatched()
             if Task.isCancelled { return }
             do {
-                let start: Date
-                if let since { start = since } else { start = try await runs.now() }
-                for record in try await runs.changes(after: start) {
-                    let heard = record.heartbeatAt ?? record.queuedAt
-                    since = max(since ?? start, heard)
-                    guard seen[record.id] != heard else { continue }
-                    seen[record.id] = heard
-                    publish(record, progress: runs.progress(record.id))
-                    if record.state.isFinal { seen[record.id] = nil }
-                }
-                since = since ?? start
+                try await look(into: runs, &place)
             } catch is CancellationError {
                 return
             } catch {
-                since = nil
+                // What changes meanwhile is told when the ledger answers again: the place stays.
             }
             do { try await Task.sleep(for: interval) } catch { return }
-            if watcherCount == 0 { (since, seen) = (nil, [:]) }
+            if watcherCount == 0 { place = Place() }
         }
+    }
+
+    /// How far the ledger has been read.
+    private struct Place {
+        var since: Date?
+        /// The stamps of what was told and may be read again.
+        var told: [RunID: Date] = [:]
+    }
+
+    private func look(into runs: any RunsPort, _ place: inout Place) async throws {
+        let since: Date
+        if let read = place.since { since = read } else { since = try await runs.now() }
+        var records = try await runs.changes(after: since.addingTimeInterval(-Self.overlap))
+        // So many within the overlap that what is newer did not fit.
+        if records.count >= Self.changesMax { records += try await runs.changes(after: since) }
+        var newest = since
+        for record in records {
+            let heard = record.heartbeatAt ?? record.queuedAt
+            newest = max(newest, heard)
+            guard place.told[record.id] != heard else { continue }
+            place.told[record.id] = heard
+            publish(record, progress: runs.progress(record.id))
+        }
+        place.since = newest
+        let horizon = newest.addingTimeInterval(-Self.overlap)
+        place.told = place.told.filter { $0.value > horizon }
     }
 
     /// Tells everybody of a run as it is.

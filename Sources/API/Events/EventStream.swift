@@ -6,8 +6,9 @@ import Runtime
 
 /// Server-sent events (WHATWG HTML, "Server-sent events"): the text a browser reads piece by piece.
 struct EventStream: Sendable {
-    static let heartbeat = Duration.seconds(15)
     let hub: EventHub
+    /// How long a stream is silent at most.
+    var heartbeat = Duration.seconds(15)
 
     /// The answer that goes on until the client leaves, the run ends, the caller's token does or the daemon stops.
     ///
@@ -27,20 +28,21 @@ struct EventStream: Sendable {
                 headers: ["Retry-After": "10"]
             )
         }
-        let hub = hub
+        let (hub, heartbeat) = (hub, heartbeat)
         let stream = ResponseStream(isEndless: true) { write in
             try await hub.watching(run, lastEventID: lastEventID) { missed, news in
                 try await write(Array("retry: 2000\n\n".utf8))
-                if lastEventID == nil || missed == nil {
-                    for body in try await first() {
-                        try await write(Self.text("run", id: nil, body))
-                        if run != nil, Self.isFinal(body) { return try await write(Self.text("end", id: nil, body)) }
-                    }
-                }
                 for event in missed ?? [] {
                     try await write(Self.text("run", id: event.id, event.body))
                 }
-                try await Self.pass(news, endsWithRun: run != nil, until: end, write)
+                let isNew = lastEventID == nil || missed == nil
+                // Who comes back may have missed the end, or seen it already: then no news will come any more.
+                for body in isNew || run != nil ? try await first() : [] {
+                    let isOver = run != nil && Self.isFinal(body)
+                    if isNew { try await write(Self.text("run", id: nil, body)) }
+                    if isOver { return try await write(Self.text("end", id: nil, body)) }
+                }
+                try await Self.pass(news, heartbeat, endsWithRun: run != nil, until: end, write)
             }
         }
         var headers: HTTPFields = [.contentType: "text/event-stream; charset=utf-8", .cacheControl: "no-store"]
@@ -50,6 +52,7 @@ struct EventStream: Sendable {
 
     private static func pass(
         _ news: BoundedChannel<RunEvent>,
+        _ heartbeat: Duration,
         endsWithRun: Bool,
         until end: Date?,
         _ write: ResponseStream.Write

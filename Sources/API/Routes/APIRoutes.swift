@@ -24,7 +24,11 @@ package enum APIRoutes {
     /// `only`: paths that are answered, nil for all.
     package static func router(_ ports: APIPorts, gate: Gate, logger: Logger, only: Set<String>? = nil) -> Router {
         var router = Router()
-        router.errorResponse = { ServerResponse.refusal($0, requestID: nil) }
+        router.errorResponse = { failure, id in
+            var response = ServerResponse.refusal(failure, requestID: id)
+            Edge.harden(&response, requestID: id)
+            return response
+        }
         let edge = Edge(gate: gate, logger: logger)
         router.middleware = [
             { request, route, next in try await edge.answer(request, route: route, next: next) }

@@ -16,7 +16,9 @@ struct Edge: Sendable {
         next: (ServerRequest) async throws -> ServerResponse
     ) async throws -> ServerResponse {
         let (start, id) = (ContinuousClock.now, Self.requestID(request))
-        var response: ServerResponse
+        var (request, response) = (request, ServerResponse(status: .internalServerError))
+        // What answers further inside names the id that the log line has.
+        request.id = id
         do {
             if let preflight = try early(request) { response = preflight } else { response = try await next(request) }
         } catch {
@@ -33,7 +35,8 @@ struct Edge: Sendable {
         next: (ServerRequest) throws -> ServerResponse
     ) -> ServerResponse {
         let (start, id) = (ContinuousClock.now, Self.requestID(request))
-        var response: ServerResponse
+        var (request, response) = (request, ServerResponse(status: .internalServerError))
+        request.id = id
         do {
             response = try early(request) ?? next(request)
         } catch {
@@ -71,9 +74,8 @@ struct Edge: Sendable {
         id: String,
         since start: ContinuousClock.Instant
     ) {
-        response.headers[.requestID] = id
         gate.addCORS(to: &response.headers, origin: request.headers[.origin])
-        Self.addSecurityHeaders(&response)
+        Self.harden(&response, requestID: id)
         log(request, route: route, status: response.status.code, id: id, since: start)
     }
 
@@ -120,7 +122,9 @@ struct Edge: Sendable {
         }
     }
 
-    private static func addSecurityHeaders(_ response: inout ServerResponse) {
+    /// What every answer says, also one to a request that no handler saw.
+    static func harden(_ response: inout ServerResponse, requestID: String) {
+        response.headers[.requestID] = requestID
         guard shared.overlaps(response.headers) else {
             response.shared = shared
             return
