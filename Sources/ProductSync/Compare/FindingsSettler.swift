@@ -212,11 +212,10 @@ struct FindingsSettler {
             }
         }
         guard mode == .repair else { return }
-        for (rows, counted) in [(fresh, true), (known, false)] {
-            for start in stride(from: 0, to: rows.ours.count, by: max(1, batchSize)) {
-                let part = start..<min(rows.ours.count, start + max(1, batchSize))
-                try await update(rows.ours.slice(part), rows.theirs.slice(part), counted: counted)
-            }
+        // One transaction for what a stretch found, however many batches that is.
+        for (rows, counted) in [(fresh, true), (known, false)] where !rows.ours.isEmpty {
+            tally.batches += (rows.ours.count + batchSize - 1) / batchSize
+            try await update(rows.ours, rows.theirs, counted: counted)
         }
     }
 
@@ -255,7 +254,6 @@ struct FindingsSettler {
             let updated = try await context.retrying("target.update") {
                 try await writer.update(source, replacing: target)
             }
-            tally.batches += 1
             tally.updated += updated.count
             if !counted { tally.stale += updated.count }
             context.progress.add(written: updated.count)
