@@ -65,7 +65,7 @@ enum Fence {
         durable: Bool,
         on connection: PGConnection
     ) async throws {
-        var values: [PGValue] = [.text(job.rawValue), .int(fence), .text(sessionTag(job)), .bool(durable)]
+        var values = values(job, fence, durable: durable)
         var wholeSQL = ""
         var condition = ""
         if let whole, let wholeFence = whole.fence {
@@ -79,14 +79,35 @@ enum Fence {
             """
             \(wholeSQL)UPDATE etl.fences SET touched_at = clock_timestamp()
             WHERE job = $1 AND fence = $2\(condition)
-            RETURNING set_config('application_name', $3::text, true),
-                set_config('synchronous_commit', CASE WHEN $4 THEN current_setting('synchronous_commit') ELSE 'off' END,
-                    true)
+            RETURNING \(settingsSQL)
             """,
             values
         )
         guard held.affectedRows == 1 else { throw takenOver(job, during: "run.write") }
     }
+
+    /// The same for transactions of one run that may hold the row together; who raises the fence, and every other
+    /// writer, waits for all of them.
+    static func holdShared(_ job: JobName, _ fence: Int64, durable: Bool, on connection: PGConnection) async throws {
+        let held = try await connection.query(
+            """
+            WITH own AS MATERIALIZED (SELECT 1 FROM etl.fences WHERE job = $1 AND fence = $2 FOR SHARE)
+            SELECT \(settingsSQL) FROM own
+            """,
+            values(job, fence, durable: durable)
+        )
+        guard held.affectedRows == 1 else { throw takenOver(job, during: "run.write") }
+    }
+
+    private static func values(_ job: JobName, _ fence: Int64, durable: Bool) -> [PGValue] {
+        [.text(job.rawValue), .int(fence), .text(sessionTag(job)), .bool(durable)]
+    }
+
+    private static let settingsSQL = """
+        set_config('application_name', $3::text, true),
+            set_config('synchronous_commit', CASE WHEN $4 THEN current_setting('synchronous_commit') ELSE 'off' END,
+                true)
+        """
 
     private static func takenOver(_ job: JobName, during stage: StaticString) -> TallyError {
         TallyError(.leaseLost, during: stage, "another run of \(job) has taken over")

@@ -108,11 +108,13 @@ package final class RunContext: Sendable {
 
     /// One fenced writing transaction: the fence statement first, then `body`, then COMMIT (INV-1, INV-4).
     ///
-    /// Asynchronous unless `durable`. Throws `.leaseLost` when another run has taken over. In a dry run it throws
-    /// before anything is sent (INV-10).
+    /// Asynchronous unless `durable`. Two of one run wait for each other at the fence, but those that are `sharing` it:
+    /// they must be right whatever order they commit in. Throws `.leaseLost` when another run has taken over. In a dry
+    /// run it throws before anything is sent (INV-10).
     package func write<Result: Sendable>(
         on connection: PGConnection,
         durable: Bool,
+        sharing: Bool = false,
         _ body: (PGConnection) async throws -> Result
     ) async throws -> Result {
         guard let fence else {
@@ -122,7 +124,11 @@ package final class RunContext: Sendable {
         lostBefore.withLock { if $0 == nil { $0 = lost } }
         let began = ContinuousClock.now
         let result = try await connection.withTransaction { connection in
-            try await Fence.hold(job, fence, partOf: partOf, durable: durable, on: connection)
+            if sharing, partOf == nil {
+                try await Fence.holdShared(job, fence, durable: durable, on: connection)
+            } else {
+                try await Fence.hold(job, fence, partOf: partOf, durable: durable, on: connection)
+            }
             try await failpoint.reach("write.afterFence")
             let result = try await body(connection)
             try await failpoint.reach("write.beforeCommit")

@@ -43,6 +43,9 @@ struct ControlCheck {
     }
 
     /// Units and revenue by day: orders that were not cancelled, before refunds.
+    ///
+    /// Each line's order is looked up by the index: right after a first load the planner has no statistics, and joined
+    /// freely it reads all orders for every line.
     private func stored(_ days: [Date]) async throws -> [Date: (units: Int, revenue: Decimal)] {
         guard let first = days.min(), let last = days.max() else { return [:] }
         let scope = puller.scope
@@ -50,10 +53,11 @@ struct ControlCheck {
             try await connection.query(
                 """
                 SELECT l.ts, sum(l.units)::bigint, sum(l.revenue)::text FROM marketplace.order_lines l
-                JOIN marketplace.documents d ON d.source = l.source AND d.account_id = l.account_id
-                    AND d.scope = l.scope AND d.kind = 'order' AND d.document_id = l.document_id
                 WHERE l.source = $1 AND l.account_id = $2 AND l.scope = $3 AND l.ts BETWEEN $4 AND $5
-                    AND l.refund_of IS NULL AND d.status NOT IN ('cancelled', 'refunded') GROUP BY l.ts
+                    AND l.refund_of IS NULL
+                    AND (SELECT d.status FROM marketplace.documents d WHERE d.source = $1 AND d.account_id = $2
+                        AND d.scope = $3 AND d.kind = 'order' AND d.document_id = l.document_id)
+                        NOT IN ('cancelled', 'refunded') GROUP BY l.ts
                 """,
                 [
                     .text(scope.source), .text(scope.accountID), .text(scope.scope), .timestamp(first),

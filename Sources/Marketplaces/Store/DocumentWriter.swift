@@ -51,11 +51,16 @@ struct DocumentWriter {
         return changed
     }
 
+    /// The days that stored lines of the documents are in. Document by document, by the index: a planner without
+    /// statistics would rather read all lines of the account.
     private func days(of records: [DocumentRecord], _ connection: PGConnection) async throws -> Set<Day> {
         guard !records.isEmpty else { return [] }
         let rows = try await connection.query(
-            "SELECT DISTINCT product_code, ts FROM \(lineTable) "
-                + "WHERE source = $1 AND account_id = $2 AND scope = $3 AND document_id = ANY ($4)",
+            """
+            SELECT DISTINCT l.product_code, l.ts FROM unnest($4::text[]) AS i (id) CROSS JOIN LATERAL (
+                SELECT o.product_code, o.ts FROM \(lineTable) o
+                WHERE o.source = $1 AND o.account_id = $2 AND o.scope = $3 AND o.document_id = i.id OFFSET 0) AS l
+            """,
             scopeValues + [.textArray(records.map(\.id))]
         ).rows
         return Set(try rows.map { Day(product: try $0[0].string(), ts: try $0[1].date()) })

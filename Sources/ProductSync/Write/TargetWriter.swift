@@ -27,16 +27,18 @@ package struct TargetWriter: Sendable {
     /// One fenced transaction of the run.
     func transaction<Result: Sendable>(
         durable: Bool = false,
+        sharing: Bool = false,
         _ body: (PGConnection) async throws -> Result
     ) async throws -> Result {
         try await pool.withConnection { connection in
-            try await context.write(on: connection, durable: durable, body)
+            try await context.write(on: connection, durable: durable, sharing: sharing, body)
         }
     }
 
     /// Adds rows that the target does not have. Throws the server's error when one of them cannot stand.
     package func insert(_ rows: RowBatch) async throws {
-        try await transaction { connection in
+        // Rows of two lanes have different keys, so they need not wait for each other.
+        try await transaction(sharing: true) { connection in
             try await connection.copyInStart(
                 "COPY \(plan.tableSQL) (\(plan.columnsSQL)) FROM STDIN (FORMAT binary)"
             )
