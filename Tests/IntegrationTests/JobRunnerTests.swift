@@ -90,13 +90,14 @@ import Testing
         await pool.close()
     }
 
-    @Test func aWriterWithAnOldFenceCannotCommit() async throws {
+    @Test(arguments: [false, true])
+    func aWriterWithAnOldFenceCannotCommit(sharing: Bool) async throws {
         let pool = try await Self.database()
         try await pool.withConnection { try await $0.execute("CREATE TABLE t (n int)") }
         let runner = Self.runner(pool, "one") { context in
             try await pool.withConnection { connection in
                 _ = try await connection.query("UPDATE etl.fences SET fence = fence + 1")
-                try await context.write(on: connection, durable: true) { connection in
+                try await context.write(on: connection, durable: true, sharing: sharing) { connection in
                     try await connection.execute("INSERT INTO t VALUES (1)")
                 }
             }
@@ -109,6 +110,34 @@ import Testing
         }
         let rows = try await pool.withConnection { try await $0.query("SELECT 1 FROM t").rows.count }
         #expect(rows == 0)
+        await pool.close()
+    }
+
+    /// One inside the other, which would wait for itself if the row were not shared; who raises the fence still waits.
+    @Test func writesThatShareTheFenceAreUnderWayAtOnce() async throws {
+        let pool = try await Self.database()
+        let raised = Watched<String?>(nil)
+        let runner = Self.runner(pool, "one") { context in
+            try await pool.withConnection { one in
+                try await context.write(on: one, durable: false, sharing: true) { _ in
+                    try await pool.withConnection { other in
+                        try await context.write(on: other, durable: false, sharing: true) { other in
+                            try await other.execute("SELECT 1")
+                        }
+                        do {
+                            try await other.execute("SELECT 1 FROM etl.fences FOR NO KEY UPDATE NOWAIT")
+                        } catch let error as TallyError {
+                            raised.change { $0 = error.serverError?.sqlState }
+                        }
+                    }
+                }
+            }
+        }
+        try await Self.serving([runner]) {
+            let id = try await runner.submit("scripted", RunOptions(), trigger: .api, requestedBy: "test")
+            #expect(try await runner.wait(id).state == .succeeded)
+        }
+        #expect(raised.value == "55P03", "the row was free while a write that shares it was under way")
         await pool.close()
     }
 
