@@ -209,18 +209,28 @@ def slowest_peer(results, products, few, first, extrapolated, _):
 
 
 def growth(results, counts, rounds):
+    """Each size beside the yardstick of that size: what COPY and the index cost more for more rows, they cost us too."""
     global made
+    file = f"{RUN}/product.bin"
     for count in counts:
+        first, again = f"Growth: first sync of {count:,}", f"Growth: compare of {count:,}"
+        both = ("drain and COPY side by side", "drain and COPY OUT in key order side by side")
         with source(count) as made:
+            empty()
+            run([tallyman()])
+            sql(f"\\copy product TO '{file}' (FORMAT binary)")
             for _ in range(rounds if count < 5_000_000 else 1):
                 empty()
+                copy = psql(f"\\copy product FROM '{file}' (FORMAT binary)")
+                results.add(first, both[0], count, run([made.drain(), copy]), both[0])
+                empty()
                 measured = run([tallyman("--batch-size", "10000", "--json")])
-                results.add("Growth", f"**Tallyman**, first sync of {count:,}", count,
-                            counted("inserted", count, measured), f"**Tallyman**, first sync of {counts[0]:,}")
+                results.add(first, "**Tallyman**", count, counted("inserted", count, measured), both[0])
                 settle()
+                results.add(again, both[1], count, run([made.drain(), psql(ORDERED)]), both[1])
                 measured = run([tallyman("--json")])
-                results.add("Growth", f"**Tallyman**, compare of {count:,}", count,
-                            counted("unchanged", count, measured), f"**Tallyman**, first sync of {counts[0]:,}")
+                results.add(again, "**Tallyman**", count, counted("unchanged", count, measured), both[1])
+            os.unlink(file)
     empty()
 
 
