@@ -86,7 +86,7 @@ package enum WireTime {
         }
         let (seconds, fraction) = split(Int(microseconds), by: 1_000_000)
         let (days, second) = split(seconds, by: 86_400)
-        let (year, month, day) = civil(days)
+        let date = CivilDate(daysSince1970: days)
         var bytes: [UInt8] = []
         bytes.reserveCapacity(28)
         func digits(_ value: Int, _ count: Int, then mark: Unicode.Scalar) {
@@ -98,26 +98,14 @@ package enum WireTime {
             }
             bytes.append(UInt8(ascii: mark))
         }
-        digits(year, 4, then: "-")
-        digits(month, 2, then: "-")
-        digits(day, 2, then: "T")
+        digits(date.year, 4, then: "-")
+        digits(date.month, 2, then: "-")
+        digits(date.day, 2, then: "T")
         digits(second / 3_600, 2, then: ":")
         digits(second / 60 % 60, 2, then: ":")
         digits(second % 60, 2, then: fraction == 0 ? "Z" : ".")
         if fraction != 0 { digits(places == 3 ? fraction / 1_000 : fraction, places, then: "Z") }
         return String(decoding: bytes, as: UTF8.self)
-    }
-
-    /// The day of the proleptic Gregorian calendar, after Howard Hinnant's `civil_from_days`.
-    private static func civil(_ days: Int) -> (year: Int, month: Int, day: Int) {
-        let shifted = days + 719_468
-        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-        let dayOfEra = shifted - era * 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let marchMonth = (5 * dayOfYear + 2) / 153
-        let month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9
-        return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * marchMonth + 2) / 5 + 1)
     }
 
     /// The instant's microseconds since 1970: a version that orders two states of one document.

@@ -82,16 +82,9 @@ enum TimeText {
 
     /// Days since 1970-01-01 as a date of the proleptic Gregorian calendar.
     private static func civil(_ days: Int64) -> (date: String, isBC: Bool) {
-        let shifted = days + 719_468
-        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-        let dayOfEra = shifted - era * 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let part = (5 * dayOfYear + 2) / 153
-        let day = dayOfYear - (153 * part + 2) / 5 + 1
-        let month = part < 10 ? part + 3 : part - 9
-        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-        return ("\(pad(year > 0 ? year : 1 - year, 4))-\(pad(month))-\(pad(day))", year <= 0)
+        let date = CivilDate(daysSince1970: Int(days))
+        let shown = date.year > 0 ? date.year : 1 - date.year
+        return ("\(pad(Int64(shown), 4))-\(pad(Int64(date.month)))-\(pad(Int64(date.day)))", date.year <= 0)
     }
 
     private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
