@@ -83,7 +83,8 @@ final class FakeRuns: RunsPort {
                     switch which {
                     case .ended: !$0.dryRun && $0.state.isFinal && $0.state != .skipped
                     case .proved: !$0.dryRun && $0.state == .succeeded
-                    case .compared: $0.state == .succeeded || $0.state == .partial
+                    case .compared:
+                        [.succeeded, .partial].contains($0.state) && $0.summary?["counts"]?["missingProducts"] != nil
                     }
                 }
             }
