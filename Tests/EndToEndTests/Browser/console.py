@@ -187,11 +187,31 @@ def letters():
         page.click("[data-choice=discard]")
         page.sees("No dead letter is open.")
         assert shop.psql("SELECT count(*) FROM etl.dead_letters WHERE resolution LIKE 'discarded by %'") == "1"
+        page.go("#/").sees("the last run was partial", ".verdict")
         shop.psql("ALTER TABLE product DROP CONSTRAINT small")
         shop.run("sync")
         page.go("#/").sees("Nothing is wrong")
         page.check_layout()
         page.check_clean()
+
+
+def unread():
+    """What cannot be read is unknown, and is not said to be none, off or never."""
+    with Shop(products=20) as shop, Page(shop.start()) as page:
+        shop.run("sync")
+        page.open().sees("Nothing is wrong").sees("none open", "[data-key=strip]")
+        shop.psql("ALTER TABLE etl.dead_letters RENAME TO letters_hidden")
+        page.open().sees("The dead letters cannot be counted", ".verdict").sees("unknown", "[data-key=strip]")
+        assert "none open" not in page.text("[data-key=strip]")
+        shop.psql("ALTER TABLE etl.letters_hidden RENAME TO dead_letters; ALTER TABLE etl.runs RENAME TO runs_hidden")
+        page.open().sees("The ledger cannot be read", ".verdict").sees("none open", "[data-key=strip]")
+        for place, words in [("[data-key=strip]", ["nobody", "nothing due"]), ("[data-key=jobs]", ["has not run", "never", "on demand"])]:
+            assert not any(word in page.text(place) for word in words), page.text(place)
+        shop.psql("ALTER TABLE etl.runs_hidden RENAME TO runs")
+        page.open().sees("Nothing is wrong")
+        page.check_layout()
+        # Streams end with the ledger.
+        page.check_clean(["500", "503", "ERR_INCOMPLETE_CHUNKED_ENCODING"])
 
 
 def tokens():
@@ -509,7 +529,7 @@ def label(path, text):
         file.write(image[:33] + chunk + image[33:])
 
 
-SCENARIOS = [sync, options, documents, schedule, watermark, letters, tokens, restart, ledger, markup, tabs, crowd, keyboard, paint, screens, readme]
+SCENARIOS = [sync, options, documents, schedule, watermark, letters, unread, tokens, restart, ledger, markup, tabs, crowd, keyboard, paint, screens, readme]
 
 
 def main():
