@@ -120,6 +120,14 @@ def schedule():
         assert shop.psql("SELECT paused, changed_by FROM etl.schedules WHERE job = 'product_sync'") == "t|loopback"
         page.click("[data-act=pause-product_sync]")
         page.sees("resumed by loopback")
+        # Switched on is not running: nobody can hold the lease of who leads.
+        shop.psql("""CREATE FUNCTION nobody() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+            CREATE TRIGGER nobody BEFORE INSERT OR UPDATE ON etl.leases FOR EACH ROW EXECUTE FUNCTION nobody();
+            DELETE FROM etl.leases""")
+        page.open("#/schedules").sees("The scheduler is on, but nobody leads it: nothing runs by itself.")
+        assert "warning" in page.find(".verdict").get_attribute("class").split()
+        shop.psql("DROP TRIGGER nobody ON etl.leases")
+        page.sees("The scheduler is on.")
         page.click("[data-act=scheduler]")
         page.sees("Switch the scheduler off?", "dialog")
         page.click("[data-choice=off]")
