@@ -82,6 +82,9 @@ package final class RunContext: Sendable {
         )
     }
 
+    /// The history of runs, where this run stands in it.
+    package var ledger: Ledger? { parts.map { Ledger(state: $0.state) } }
+
     /// The shards of runs, where this run may have some.
     package var shards: ShardStore? { parts.map { ShardStore(state: $0.state) } }
 

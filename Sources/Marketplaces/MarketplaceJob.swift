@@ -102,7 +102,8 @@ package struct MarketplaceJob: Job {
                 tally.failures.append((pull.scope, TallyError.wrapping(error, during: "marketplace.pull")))
             }
         }
-        return try summary(tally, of: pulls.count, context)
+        let isWhole = pipelines == Pipeline.allCases && options.given.isDisjoint(with: [.account, .since, .until])
+        return try summary(tally, of: pulls.count, context, isWhole: isWhole)
     }
 
     private static func nobody(_ job: JobName, isConfigured: Bool) -> TallyError {
@@ -159,7 +160,12 @@ package struct MarketplaceJob: Job {
         }
     }
 
-    private func summary(_ tally: RunTally, of accounts: Int, _ context: RunContext) throws -> RunSummary {
+    private func summary(
+        _ tally: RunTally,
+        of accounts: Int,
+        _ context: RunContext,
+        isWhole: Bool
+    ) throws -> RunSummary {
         if let (scope, first) = tally.failures.first {
             for failure in tally.failures {
                 context.logger.event(
@@ -180,7 +186,8 @@ package struct MarketplaceJob: Job {
             counts: tally.counts,
             details: ["accounts": .object(tally.details)],
             deadLetters: tally.refused,
-            proof: context.options.dryRun ? .compareOnly : .fullCompare
+            proof: context.options.dryRun ? .compareOnly : .fullCompare,
+            isWhole: isWhole
         )
     }
 

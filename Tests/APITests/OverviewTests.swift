@@ -61,7 +61,7 @@ import Testing
     @Test func whatWasRefusedIsNoProofThoughNothingIsOpen() {
         let partial = Fixture.record(.partial, counts: ["missingProducts": 0, "deadLetters": 1], deadLetters: 1)
         var facts = Self.facts {
-            $0.ended = partial
+            $0.standing = partial
             $0.proved = Self.equal()
             $0.compared = partial
             $0.openDeadLetters = 1
@@ -117,7 +117,7 @@ import Testing
 
     @Test func theWorstIsSaidFirstAndNothingIsLeftOut() {
         var facts = Self.facts {
-            $0.ended = Fixture.record(
+            $0.standing = Fixture.record(
                 .failed,
                 error: RunError(TallyError(.targetUnreachable, during: "s", "it is gone"))
             )
@@ -203,7 +203,7 @@ import Testing
             $0.proved = Self.equal()
         }
         var rotation = JobFacts(job: JobDescription(name: "pii_rotate", options: []))
-        rotation.ended = failed
+        rotation.standing = failed
         facts.jobs.append(rotation)
         #expect(OverviewVerdict(facts).level == .bad)
         facts.now = Fixture.start.addingTimeInterval(90_000)

@@ -10,6 +10,8 @@ package struct JobFacts: Sendable {
     package var shards: [ShardRecord] = []
     /// The newest run that ended and might write.
     package var ended: RunRecord?
+    /// The newest of them that says how the whole job stands.
+    package var standing: RunRecord?
     package var proved: RunRecord?
     package var compared: RunRecord?
     package var schedule: ScheduleStatus?

@@ -71,11 +71,11 @@ package struct OverviewVerdict: Sendable {
         var warnings: [Finding] = []
         // What was asked for once and never again is not wrong for ever.
         let isHistory =
-            facts.schedule == nil && facts.ended?.finishedAt.map { all.now.timeIntervalSince($0) > 86_400 } == true
-        if let ended = facts.ended, ended.state == .failed || ended.state == .interrupted, !isHistory {
-            let reason = ended.error.map { ": \($0.summary)" } ?? ""
-            let verb = ended.state == .failed ? "failed" : "was interrupted"
-            bad.append(Finding(level: .bad, sentence: "The last run of \(name) \(verb)\(reason).", run: ended))
+            facts.schedule == nil && facts.standing?.finishedAt.map { all.now.timeIntervalSince($0) > 86_400 } == true
+        if let last = facts.standing, last.state == .failed || last.state == .interrupted, !isHistory {
+            let reason = last.error.map { ": \($0.summary)" } ?? ""
+            let verb = last.state == .failed ? "failed" : "was interrupted"
+            bad.append(Finding(level: .bad, sentence: "The last run of \(name) \(verb)\(reason).", run: last))
         }
         if let drift = facts.drift, drift.total > 0 {
             let found = facts.compared?.dryRun == true ? "a dry run found" : "the last run left"
@@ -87,7 +87,7 @@ package struct OverviewVerdict: Sendable {
             let records = open == 1 ? "record waits as a dead letter" : "records wait as dead letters"
             let number = Drift.grouped(open)
             warnings.append(Finding(level: .warning, sentence: "\(name): \(number) \(records).", run: facts.ended))
-        } else if let last = facts.compared ?? facts.ended, last.state == .partial {
+        } else if let last = facts.compared ?? facts.standing, last.state == .partial {
             // Nothing is open any more, or it cannot be counted: that the run refused something stays true.
             let sentence = "\(name): the last run was partial, its refused records are not in the target."
             warnings.append(Finding(level: .warning, sentence: sentence, run: last))
