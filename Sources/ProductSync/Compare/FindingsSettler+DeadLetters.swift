@@ -72,7 +72,7 @@ extension FindingsSettler {
     /// Closes the open letters among `keys`.
     func resolve(_ keys: [String]) async throws {
         guard mode == .repair, !open.isEmpty else { return }
-        let healed = keys.filter { open[$0] != nil }
+        let healed = keys.filter { open[DeadLetter.kept($0)] != nil }
         guard !healed.isEmpty else { return }
         try await writingLetters { try await $0.resolve(keys: healed, in: $1) }
     }

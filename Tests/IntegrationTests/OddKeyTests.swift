@@ -1,0 +1,66 @@
+import Engine
+import Postgres
+import ProductSync
+import Runtime
+import TestKit
+import Testing
+
+/// Keys that no shop has until one has them: each costs itself at most, never the run.
+@Suite(.serialized) struct OddKeyTests {
+    private static func settings(_ orphans: OrphanPolicy = .report) throws -> ProductSyncSettings {
+        let mapping = try SyncMapping(yaml: "columns:\n  title: title", file: "mapping.yaml")
+        return ProductSyncSettings(orphanPolicy: orphans, mapping: mapping)
+    }
+
+    private static func strings(_ ids: [String]) -> [[UInt8]] {
+        ids.enumerated().map { number, id in
+            BSONWriter.document { writer in
+                writer.append("_id", string: id)
+                writer.append("title", string: "t\(number)")
+            }
+        }
+    }
+
+    private static let icu = "CREATE TABLE product (id text COLLATE \"und-x-icu\" PRIMARY KEY, title text UNIQUE)"
+    private static let byBytes = "CREATE TABLE product (id text COLLATE \"C\" PRIMARY KEY, title text)"
+
+    /// Looked up and streamed behind, such keys stand in SQL as literals.
+    @Test func aKeyThatLooksLikeSQLIsAKey() async throws {
+        let ids = ["a'\u{301}b", "\u{600}'; DROP TABLE product; --", "\\'\u{301}", "E'\\", "\"\u{20DD}", "z"]
+        let server = try MongoStandIn()
+        try server.load("products", Self.strings(ids))
+        let bench = try await SyncBench.make(table: Self.icu, source: server.url)
+        let first = try await bench.run(bench.job(try Self.settings()))
+        #expect(first.state == .succeeded, "\(String(describing: first.error))")
+        #expect(first.summary?["counts"]?["syncedProducts"]?.int == ids.count)
+        try await bench.execute("UPDATE product SET title = title || ' by hand'")
+        let second = try await bench.run(bench.job(try Self.settings(.delete)), RunOptions(verify: true))
+        #expect(second.state == .succeeded, "\(String(describing: second.error))")
+        #expect(second.summary?["counts"]?["staleProducts"]?.int == ids.count)
+        #expect(try await bench.number("SELECT count(*)::int FROM product WHERE title LIKE '% by hand'") == 0)
+        await bench.close()
+        server.stop()
+    }
+
+    /// A key too long for the key's index is too long for the index of the dead letters as well.
+    @Test func aKeyTooLongForAnIndexIsADeadLetter() async throws {
+        var random = SeededGenerator(seed: 1)
+        let long = String((0..<6_000).map { _ in "0123456789abcdef".randomElement(using: &random) ?? "-" })
+        let server = try MongoStandIn()
+        try server.load("products", Self.strings(["a", "b", "c" + long, "d" + long, "e", "f"]))
+        let bench = try await SyncBench.make(table: Self.byBytes, source: server.url)
+        for occurrences in 1...2 {
+            let run = try await bench.run(bench.job(try Self.settings()))
+            #expect(run.state == .partial, "\(String(describing: run.error))")
+            #expect(run.summary?["counts"]?["deadLetters"] == 2)
+            #expect(try await bench.number("SELECT count(*)::int FROM product") == 4)
+            let letters = try await bench.number("SELECT count(*)::int FROM etl.dead_letters WHERE resolved_at IS NULL")
+            #expect(letters == 2, "run \(occurrences)")
+        }
+        server.removeAll(from: "products")
+        try server.load("products", Self.strings(["a", "b", "e", "f"]))
+        #expect(try await bench.run(bench.job(try Self.settings())).state == .succeeded)
+        await bench.close()
+        server.stop()
+    }
+}
