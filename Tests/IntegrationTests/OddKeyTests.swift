@@ -63,4 +63,28 @@ import Testing
         await bench.close()
         server.stop()
     }
+
+    /// A row that two unique indexes refuse is found by staging; a domain's NOT NULL has nothing to say there.
+    @Test func aDomainThatIsNotNullRefusesNoRowOfAStage() async throws {
+        let server = try MongoStandIn()
+        var documents = Self.strings((0..<50).map { "id-\($0)" })
+        documents += [
+            BSONWriter.document { writer in
+                writer.append("_id", string: "twin")
+                writer.append("title", string: "t7")
+            }
+        ]
+        try server.load("products", documents)
+        let bench = try await SyncBench.make(
+            table: "CREATE DOMAIN label AS text NOT NULL; "
+                + "CREATE TABLE product (id text COLLATE \"C\" PRIMARY KEY, title label UNIQUE)",
+            source: server.url
+        )
+        let run = try await bench.run(bench.job(try Self.settings()))
+        #expect(run.state == .partial, "\(String(describing: run.error))")
+        #expect(run.summary?["counts"]?["deadLetters"] == 1, "\(run.summary?.text ?? "")")
+        #expect(try await bench.number("SELECT count(*)::int FROM product") == 50)
+        await bench.close()
+        server.stop()
+    }
 }

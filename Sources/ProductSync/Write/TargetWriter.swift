@@ -142,10 +142,13 @@ package struct TargetWriter: Sendable {
         return parts.isEmpty ? "true" : parts.joined(separator: " AND ")
     }
 
-    /// One row per key: the source's values as n0…, the target's as o1… . Gone with the transaction.
+    /// One row per key: the source's values as n0…, the target's, where there are any, as o1… . Gone with the
+    /// transaction. The columns keep their types, also a domain that refuses NULL.
     private func fillStage(_ connection: PGConnection, source: RowBatch, target: RowBatch?) async throws {
         let new = plan.columns.enumerated().map { "\(PGIdentifier.quote($1.name)) AS n\($0)" }
-        let old = plan.columns.enumerated().dropFirst().map { "\(PGIdentifier.quote($1.name)) AS o\($0)" }
+        let old =
+            target == nil
+            ? [] : plan.columns.enumerated().dropFirst().map { "\(PGIdentifier.quote($1.name)) AS o\($0)" }
         try await connection.execute(
             "CREATE TEMPORARY TABLE tallyman_stage ON COMMIT DROP AS "
                 + "SELECT \((new + old).joined(separator: ", ")) FROM \(plan.tableSQL) WITH NO DATA"
@@ -153,7 +156,7 @@ package struct TargetWriter: Sendable {
         try await connection.copyInStart("COPY \(Self.stage) FROM STDIN (FORMAT binary)")
         var bytes: [UInt8] = []
         for row in 0..<source.count {
-            bytes.appendBigEndian(Int16(plan.columns.count * 2 - 1))
+            bytes.appendBigEndian(Int16(new.count + old.count))
             bytes.append(source.bytes.span, (source.range(row).lowerBound + 2)..<source.range(row).upperBound)
             if let target {
                 let image = target.range(row)
@@ -161,8 +164,6 @@ package struct TargetWriter: Sendable {
                     target.bytes.span,
                     RowImage.key(target.bytes.span, at: image.lowerBound).upperBound..<image.upperBound
                 )
-            } else {
-                for _ in plan.columns.dropFirst() { bytes.appendBigEndian(Int32(-1)) }
             }
         }
         try await connection.copyInSend(bytes)
