@@ -87,4 +87,70 @@ import Testing
         await bench.close()
         server.stop()
     }
+
+    struct Odd: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        let type: UInt8
+        let raw: [UInt8]
+    }
+
+    static let odd: [Odd] = [
+        Odd(testDescription: "code", type: 0x0D, raw: BSONWriter.text("x")),
+        Odd(
+            testDescription: "code with scope",
+            type: 0x0F,
+            raw: BSONWriter.little(UInt32(4 + 6 + 5)) + BSONWriter.text("x") + [5, 0, 0, 0, 0]
+        ),
+        Odd(testDescription: "DBPointer", type: 0x0C, raw: BSONWriter.text("n") + [UInt8](repeating: 7, count: 12)),
+        Odd(testDescription: "timestamp", type: 0x11, raw: [UInt8](repeating: 1, count: 8)),
+        Odd(testDescription: "minKey", type: 0xFF, raw: []), Odd(testDescription: "maxKey", type: 0x7F, raw: []),
+    ]
+
+    /// One `_id` of a type that sorts far behind or before the others hides none of them.
+    @Test(arguments: odd)
+    func anIDOfAnOddTypeHidesNoOther(_ odd: Odd) async throws {
+        let server = try MongoStandIn()
+        let plain = (0..<700).map { ShopDocuments.product($0) }
+        let extra = BSONWriter.document { writer in
+            writer.append("_id", type: odd.type, raw: odd.raw)
+            writer.append("title", string: "odd")
+        }
+        try server.load("products", plain + [extra] + Self.strings(["first", "second"]))
+        let bench = try await SyncBench.make(source: server.url)
+        let run = try await bench.run(bench.job())
+        #expect(run.state == .partial, "\(String(describing: run.error)) \(run.summary?.text ?? "")")
+        #expect(run.summary?["counts"]?["totalProductsInSource"] == 703, "\(run.summary?.text ?? "")")
+        #expect(run.summary?["counts"]?["deadLetters"] == 1)
+        #expect(try await bench.number("SELECT count(*)::int FROM product") == 702)
+        await bench.close()
+        server.stop()
+    }
+
+    /// A server's answer that names no `_id` is no end of the collection.
+    @Test(arguments: [0, 1, 2, 3])
+    func anAnswerWithoutAnIDIsNotTheEnd(skip: Int) async throws {
+        let server = try MongoStandIn()
+        try server.load("products", (0..<2_000).map { ShopDocuments.product($0) })
+        let bench = try await SyncBench.make(source: server.url)
+        let answer = BSONWriter.document { writer in
+            writer.append(
+                "cursor",
+                document: { cursor in
+                    cursor.append("id", int64: 0)
+                    cursor.append("ns", string: "shop.products")
+                    let list = BSONWriter.document { list in
+                        list.append("0", document: { $0.append("title", string: "nobody") })
+                    }
+                    cursor.append("firstBatch", type: 0x04, raw: list)
+                }
+            )
+            writer.append("ok", double: 1)
+        }
+        server.script(StandInFault(.answer(answer), on: ["find"], skip: skip, times: .max))
+        let run = try await bench.run(bench.job())
+        #expect(run.state == .failed)
+        #expect(run.error?.kind == "protocol-violation", "\(String(describing: run.error))")
+        await bench.close()
+        server.stop()
+    }
 }

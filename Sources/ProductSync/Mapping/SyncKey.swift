@@ -106,7 +106,8 @@ package enum IDValue: Sendable, Equatable {
 ///
 /// `$gt` compares within one bracket only; the order of the cases is MongoDB's ("Comparison/Sort Order" in its manual).
 package enum IDBracket: Int, Sendable, CaseIterable, Comparable {
-    case minKey, null, number, string, document, binary, objectID, bool, date, timestamp, maxKey
+    case minKey, null, number, string, document, binary, objectID, bool, date, timestamp, dbPointer, code, codeWithScope
+    case maxKey
 
     package static func < (left: IDBracket, right: IDBracket) -> Bool { left.rawValue < right.rawValue }
 
@@ -117,12 +118,15 @@ package enum IDBracket: Int, Sendable, CaseIterable, Comparable {
         case .null, .undefined: self = .null
         case .double, .int32, .int64, .decimal128: self = .number
         case .string, .symbol: self = .string
-        case .document, .dbPointer, .codeWithScope, .code: self = .document
+        case .document: self = .document
         case .binary: self = .binary
         case .objectID: self = .objectID
         case .bool: self = .bool
         case .date: self = .date
         case .timestamp: self = .timestamp
+        case .dbPointer: self = .dbPointer
+        case .code: self = .code
+        case .codeWithScope: self = .codeWithScope
         case .maxKey: self = .maxKey
         case .array, .regex: return nil
         }

@@ -36,17 +36,22 @@ package struct SourceReader: Sendable {
 
     /// The brackets between the first and the last `_id`; empty for an empty collection.
     ///
-    /// `_id` has an index in bracket order, so two ends of one bracket prove that everything between is of it.
+    /// `_id` has an index in bracket order, so two ends of one bracket prove that everything between is of it. Throws
+    /// `.protocolViolation` for ends that cannot be.
     package func brackets() async throws -> [IDBracket] {
         guard let first = try await end(ascending: true), let last = try await end(ascending: false) else { return [] }
+        guard first <= last else {
+            throw TallyError(
+                .protocolViolation,
+                during: "source.edge",
+                "the first _id of the collection sorts behind the last",
+                remedy: "Run again, should the collection have been replaced meanwhile."
+            )
+        }
         return IDBracket.allCases.filter { $0 >= first && $0 <= last }
     }
 
     private func end(ascending: Bool) async throws -> IDBracket? {
-        try await edge(ascending: ascending)?.bracket
-    }
-
-    private func edge(ascending: Bool) async throws -> IDPosition? {
         let documents = try await context.retrying("source.edge") {
             try await pool.withSession { session in
                 try await session.findAll(
@@ -60,7 +65,15 @@ package struct SourceReader: Sendable {
             }
         }
         guard let document = documents.first else { return nil }
-        return RowEncoder.identifier(of: document.bytes.span).map { IDPosition($0, of: document.bytes.span) }
+        guard let id = RowEncoder.identifier(of: document.bytes.span), let bracket = IDBracket(id.type) else {
+            throw Self.withoutID
+        }
+        return bracket
+    }
+
+    /// What no page can go on behind is not the end of the collection.
+    static var withoutID: TallyError {
+        TallyError(.protocolViolation, during: "source.page", "the source gave a document without an _id that can be")
     }
 
     /// Sends every page of `brackets` in order, each bracket until a read finds nothing behind the last `_id` seen.
@@ -84,7 +97,8 @@ package struct SourceReader: Sendable {
         while true {
             try Task.checkCancellation()
             let page = try await read(filter: filter, limit: limit, builder)
-            guard page.documents > 0, let last = page.lastID else { return }
+            guard page.documents > 0 else { return }
+            guard let last = page.lastID else { throw Self.withoutID }
             try await context.failpoint.reach("source.pageRead")
             try await deliver(page)
             // A single value has no "behind"; NaN, besides, compares greater to nothing.
