@@ -153,4 +153,64 @@ import Testing
         await bench.close()
         server.stop()
     }
+
+    struct Nobody: Sendable, CustomTestStringConvertible {
+        let column: String
+        let keys: String
+        let merges: Bool
+        var testDescription: String { column }
+    }
+
+    static let nobody: [Nobody] = [
+        Nobody(column: "bigint", keys: "(-5), (-1), (0), (3), (70000)", merges: true),
+        Nobody(column: "smallint", keys: "(-5), (-1), (0), (3), (7)", merges: true),
+        Nobody(column: "text COLLATE \"en-x-icu\"", keys: "('a'), ('B'), ('c'), ('D'), ('é')", merges: false),
+        Nobody(column: "text COLLATE \"C\"", keys: "('a'), ('B'), ('c'), ('D'), ('é')", merges: true),
+        Nobody(column: "char(9) COLLATE \"C\"", keys: "('a'), (E'a\\x01'), ('c'), ('D'), ('é')", merges: false),
+        Nobody(
+            column: "uuid",
+            keys: "(gen_random_uuid()), (gen_random_uuid()), (gen_random_uuid()), (gen_random_uuid()), "
+                + "(gen_random_uuid())",
+            merges: true
+        ),
+    ]
+
+    /// Rows of a table whose source is empty are orphans, in whatever order its keys come.
+    @Test(arguments: nobody)
+    func anEmptySourceMakesOrphans(_ one: Nobody) async throws {
+        let server = try MongoStandIn()
+        try server.load("products", [])
+        let bench = try await SyncBench.make(
+            table: "CREATE TABLE product (id \(one.column) PRIMARY KEY, title text); "
+                + "INSERT INTO product (id) VALUES \(one.keys)",
+            source: server.url
+        )
+        let dry = try await bench.run(bench.job(try Self.settings(.delete)), RunOptions(dryRun: true))
+        #expect(dry.summary?["counts"]?["orphanedProducts"] == 5, "\(String(describing: dry.error))")
+        #expect(dry.summary?["details"]?["compare"]?.string == (one.merges ? "merge" : "lookup"))
+        let run = try await bench.run(bench.job(try Self.settings(.delete)))
+        #expect(run.error?.kind == "change-implausible", "\(String(describing: run.error))")
+        await bench.close()
+        server.stop()
+    }
+
+    /// A lookup of a thousand keys must not read the table.
+    @Test(arguments: ["varchar", "text", "char(24)", "smallint", "int", "bigint", "uuid"])
+    func lookupsUseTheIndexOfTheKey(column: String) async throws {
+        let bench = try await SyncBench.make(table: "CREATE TABLE product (id \(column) PRIMARY KEY, title text)")
+        let keys =
+            column.hasSuffix("int") ? "1, 2" : column == "uuid" ? "'00000000-0000-0000-0000-000000000001'" : "'a', 'b'"
+        let mapping = try Self.settings().mapping
+        let plan = try await bench.cart.withConnection { connection in
+            let table = try #require(try await PGCatalog.table(connection, schema: nil, name: "product"))
+            let key = try ColumnPlan(mapping: mapping, table: table).key
+            try await connection.execute("SET enable_seqscan = off")
+            let lines = try await connection.query(
+                "EXPLAIN SELECT * FROM product WHERE id = ANY (ARRAY[\(keys)]::\(key.arrayTypeSQL))"
+            ).rows
+            return try lines.map { try $0[0].string() }.joined(separator: "\n")
+        }
+        #expect(plan.contains("Index Cond"), "\(plan)")
+        await bench.close()
+    }
 }

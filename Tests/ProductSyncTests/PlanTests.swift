@@ -29,6 +29,16 @@ import Testing
         }
     }
 
+    /// MongoDB tells apart what citext takes for one key, and an enum has an order of its own.
+    @Test(arguments: [("citext", "S"), ("mood", "E")])
+    func aKeyOfATypeThatMergesOrOrdersOtherwiseIsRefused(type: String, category: String) throws {
+        let table = SamplePlan.table([SamplePlan.column("id", oid: 90_000, type, category: category, notNull: true)])
+        let error = #expect(throws: TallyError.self) {
+            try ColumnPlan(mapping: SyncMapping(columns: []), table: table)
+        }
+        #expect(error?.summary.contains("a key of type \(type) cannot hold an _id") == true, "\(error?.summary ?? "")")
+    }
+
     @Test func typmodsAreRead() {
         func type(_ oid: UInt32, _ typmod: Int32) -> FieldType? {
             FieldType(SamplePlan.column("c", oid: oid, "t", category: "N", typmod: typmod))

@@ -52,8 +52,9 @@ package struct Comparison: Sendable {
     ) async throws -> Totals {
         let brackets = try await source.brackets()
         if brackets.count <= 1, range.canMerge(brackets) {
-            let order = brackets.first.map { plan.key.order(with: $0) } ?? .bytes(.all)
-            if let order { return try await merge(brackets, order, isAwaited, deliver) }
+            if let order = brackets.first.map({ plan.key.order(with: $0) }) ?? plan.key.order {
+                return try await merge(brackets, order, isAwaited, deliver)
+            }
         }
         return try await lookUp(brackets, deliver)
     }

@@ -8,9 +8,12 @@ package enum SyncKey: Sendable, Equatable {
     case integer(FieldType)
     case uuid
 
-    /// nil when a column of this type cannot hold an `_id`.
+    /// nil when a column of this type cannot hold an `_id`: citext takes for one key what MongoDB tells apart, and an
+    /// enum compares with no text.
     package init?(_ column: PGColumn) {
-        guard let type = FieldType(column) else { return nil }
+        guard column.type.name != "citext", column.type.category != "E", let type = FieldType(column) else {
+            return nil
+        }
         let byteOrder = column.collation?.isByteOrder ?? false
         switch type {
         case .text(let most): self = .text(byteOrder: byteOrder, charactersMax: most, padded: false)
@@ -49,9 +52,19 @@ package enum SyncKey: Sendable, Equatable {
         }
     }
 
-    /// The column's SQL type for an array of keys.
+    /// The order of the column's own keys, for a source that holds none; nil where it is none of ours.
+    package var order: Order? {
+        switch self {
+        case .text(byteOrder: true, _, padded: false), .uuid: .bytes(.all)
+        case .integer: .signedInteger
+        case .text: nil
+        }
+    }
+
+    /// The SQL type for an array of keys, such that comparing with it uses the column's index.
     package var arrayTypeSQL: String {
         switch self {
+        case .text(_, _, padded: true): "bpchar[]"
         case .text: "text[]"
         case .integer: "bigint[]"
         case .uuid: "uuid[]"
