@@ -194,6 +194,46 @@ import Testing
         server.stop()
     }
 
+    struct Nullable: Sendable, CustomTestStringConvertible {
+        let column: String
+        let write: @Sendable (inout BSONWriter, Int) -> Void
+        var testDescription: String { column }
+    }
+
+    static let nullable: [Nullable] = [
+        Nullable(column: "bigint") { $0.append("_id", int64: Int64($1) - 100) },
+        Nullable(column: "text COLLATE \"C\"") { $0.append("_id", string: "k\($1)") },
+        Nullable(column: "text") { $0.append("_id", objectID: ShopDocuments.id($1)) },
+    ]
+
+    /// A unique key may be NULL in any number of rows, which come behind all others.
+    @Test(arguments: nullable)
+    func rowsWithoutAKeyAreOrphans(_ one: Nullable) async throws {
+        let server = try MongoStandIn()
+        try server.load(
+            "products",
+            (0..<300).map { number in
+                BSONWriter.document { writer in
+                    one.write(&writer, number)
+                    writer.append("title", string: "t\(number)")
+                }
+            }
+        )
+        let bench = try await SyncBench.make(
+            table: "CREATE TABLE product (id \(one.column) UNIQUE, title text); "
+                + "INSERT INTO product (title) VALUES ('x'), ('y'), (NULL)",
+            source: server.url
+        )
+        for synced in [300, 0] {
+            let run = try await bench.run(bench.job(try Self.settings()))
+            #expect(run.state == .succeeded, "\(String(describing: run.error))")
+            #expect(run.summary?["counts"]?["syncedProducts"]?.int == synced)
+            #expect(run.summary?["counts"]?["orphanedProducts"] == 3)
+        }
+        await bench.close()
+        server.stop()
+    }
+
     /// A lookup of a thousand keys must not read the table.
     @Test(arguments: ["varchar", "text", "char(24)", "smallint", "int", "bigint", "uuid"])
     func lookupsUseTheIndexOfTheKey(column: String) async throws {

@@ -185,15 +185,17 @@ package struct Comparison: Sendable {
     }
 
     private func orphans(of chunk: PGCopyChunk) async throws -> Findings {
-        let keys = chunk.rowStarts.map { start in
+        let keys = chunk.rowStarts.filter { RowImage.hasKey(chunk.bytes.span, at: Int($0)) }.map { start in
             Array(chunk.bytes[RowImage.key(chunk.bytes.span, at: Int(start))])
         }
         let absent = try await keyed.absent(keys)
         var findings = Findings()
+        findings.keyless = chunk.rowStarts.count - keys.count
+        // Rows without a key come behind all others.
         for (row, key) in keys.enumerated() where absent.contains(key) {
             findings.orphaned.append(chunk.bytes.span, chunk.range(row))
         }
-        context.progress.add(compared: keys.count)
+        context.progress.add(compared: chunk.rowStarts.count)
         return findings
     }
 }

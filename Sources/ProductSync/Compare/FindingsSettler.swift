@@ -62,6 +62,7 @@ struct FindingsSettler {
 
     mutating func settle(_ findings: Findings) async throws {
         tally.unchanged += findings.unchanged
+        tally.orphaned += findings.keyless
         try await resolve(findings.unchangedKeys.map { plan.key.text($0) })
         try await quarantine(findings.rejected)
         let orphaned = withoutMarked(findings.orphaned)

@@ -85,6 +85,10 @@ package enum RowImage {
         return (start + 6)..<(start + 6 + max(0, length))
     }
 
+    /// Whether the key is not NULL.
+    @inline(__always)
+    static func hasKey(_ bytes: Span<UInt8>, at start: Int) -> Bool { bytes.bigEndianInt32(at: start + 2) >= 0 }
+
     /// Content ranges of all fields of an image; nil for NULL.
     static func fields(_ bytes: Span<UInt8>, _ range: Range<Int>) -> [Range<Int>?] {
         var fields: [Range<Int>?] = []

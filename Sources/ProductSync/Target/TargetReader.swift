@@ -50,13 +50,18 @@ package struct TargetReader: Sendable {
                 while let chunk = try await connection.copyOutNext() {
                     try await context.failpoint.reach("target.chunkRead")
                     try await deliver(TargetChunk(rows: chunk, asOf: asOf))
-                    if let start = chunk.rowStarts.last {
-                        position.last = Array(chunk.bytes[RowImage.key(chunk.bytes.span, at: Int(start))])
-                    }
+                    if let last = Self.lastKey(of: chunk) { position.last = last }
                 }
                 try await connection.commit()
             }
         }
+    }
+
+    /// What a stream goes on behind; nil where no row has a key. Rows without one come last and are read again.
+    package static func lastKey(of chunk: PGCopyChunk) -> [UInt8]? {
+        let bytes = chunk.bytes.span
+        guard let start = chunk.rowStarts.last(where: { RowImage.hasKey(bytes, at: Int($0)) }) else { return nil }
+        return Array(chunk.bytes[RowImage.key(bytes, at: Int(start))])
     }
 
     private func copySQL(after last: [UInt8]?, from lower: String?, below upper: String?) -> String {
