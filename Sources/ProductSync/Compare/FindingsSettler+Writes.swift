@@ -67,7 +67,7 @@ extension FindingsSettler {
         if !left.isEmpty { try await noteLeft(left, uncertain: outcome.uncertain, counted: counted) }
     }
 
-    /// Rows that are no longer what they were compared with are left alone, unless they have become what they should be.
+    /// Rows that are no longer what they were compared with are left alone, unless they have become what they should.
     private mutating func noteLeft(_ keys: [[UInt8]], uncertain: Bool, counted: Bool) async throws {
         let now = try await keyed.again(keys)
         if uncertain {
