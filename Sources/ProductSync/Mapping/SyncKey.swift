@@ -106,6 +106,15 @@ package enum IDValue: Sendable, Equatable {
     case objectID([UInt8])
     case uuid([UInt8])
     case int64(Int64)
+
+    var bracket: IDBracket {
+        switch self {
+        case .string: .string
+        case .objectID: .objectID
+        case .uuid: .binary
+        case .int64: .number
+        }
+    }
 }
 
 /// The brackets of the BSON comparison order in which `_id` may stand.
