@@ -123,3 +123,69 @@ import Testing
         server.stop()
     }
 }
+
+    /// Where the sides share no order, each shard's rows are among those that the others add.
+    private static let unordered = """
+        CREATE TABLE product (id varchar COLLATE "und-x-icu" PRIMARY KEY, title varchar, price numeric, image varchar,
+            "sellerId" varchar, quantity int)
+        """
+
+    private static func keyed(_ count: Int, bad: Int = 0) throws -> MongoStandIn {
+        let server = try MongoStandIn()
+        try server.load(
+            "products",
+            (0..<count).map { number in
+                BSONWriter.document { writer in
+                    writer.append("_id", string: "key-\(number)")
+                    writer.append("title", string: "t\(number)")
+                    if number < bad { writer.append("quantity", string: "many") }
+                }
+            }
+        )
+        return server
+    }
+
+    @Test func aFirstSyncOfKeysWithoutACommonOrderCountsWhatItAdds() async throws {
+        let server = try Self.keyed(5_000)
+        let bench = try await SyncBench.make(table: Self.unordered, source: server.url)
+        let run = try await bench.run(bench.job(Self.settings(4)))
+        #expect(run.state == .succeeded, "\(String(describing: run.error))")
+        #expect(run.summary?["details"]?["compare"] == "lookup")
+        #expect(run.summary?["details"]?["finalCount"]?["drift"] == 0)
+        #expect(run.summary?["counts"]?["insertedProducts"] == 5_000)
+        #expect(run.summary?["counts"]?["totalProductsInTarget"] == 0)
+        await bench.close()
+        server.stop()
+    }
+
+    /// INV-6: the limit is of what was there before the run, not of what it has added.
+    @Test(arguments: [1, 4])
+    func theLimitOfOrphansKnowsNoRowsOfThisRun(shards: Int) async throws {
+        let server = try Self.keyed(5_000)
+        let bench = try await SyncBench.make(table: Self.unordered, source: server.url)
+        try await bench.execute("INSERT INTO product (id) SELECT 'old-' || n FROM generate_series(1, 100) n")
+        let run = try await bench.run(bench.job(Self.settings(shards, orphans: .delete)))
+        #expect(run.error?.kind == TallyError.Kind.changeImplausible.rawValue, "\(run.state)")
+        #expect(run.error?.summary.hasPrefix("100 of 100 target rows") == true, "\(String(describing: run.error))")
+        #expect(try await bench.number("SELECT count(*)::int FROM product WHERE id LIKE 'old-%'") == 100)
+        await bench.close()
+        server.stop()
+    }
+
+    /// Rows whose documents have gone bad are neither found alike nor written; so are rows that have no key at all.
+    @Test func rowsThatWereNotComparedAreAllowedFor() async throws {
+        let server = try Self.keyed(1_000, bad: 40)
+        let bench = try await SyncBench.make(
+            table: Self.unordered.replacing("PRIMARY KEY", with: "UNIQUE"),
+            source: server.url
+        )
+        try await bench.execute(
+            "INSERT INTO product (id) SELECT 'key-' || n FROM generate_series(0, 999) n;"
+                + "INSERT INTO product (title) SELECT 'no key' FROM generate_series(1, 60)"
+        )
+        let run = try await bench.run(bench.job(Self.settings(4)))
+        #expect(run.state == .partial, "\(String(describing: run.error))")
+        #expect(run.summary?["counts"]?["deadLetters"] == 40)
+        await bench.close()
+        server.stop()
+    }

@@ -150,12 +150,7 @@ package struct Comparison: Sendable {
     ) async throws -> Totals {
         var totals = Totals()
         totals.mergedStreams = false
-        try await source.readPages(brackets) { page in
-            try note(page, &totals)
-            let findings = try await keyed.page(page)
-            context.progress.add(compared: page.rows.count)
-            try await deliver(findings)
-        }
+        // The rows first: what is added for missing documents afterwards is none that was found.
         let chunks = BoundedChannel<PGCopyChunk>(capacity: 2)
         let target = target
         totals.target = try await withThrowingTaskGroup(of: Void.self) { group in
@@ -168,6 +163,12 @@ package struct Comparison: Sendable {
             }
             try await group.waitForAll()
             return rows
+        }
+        try await source.readPages(brackets) { page in
+            try note(page, &totals)
+            let findings = try await keyed.page(page)
+            context.progress.add(compared: page.rows.count)
+            try await deliver(findings)
         }
         return totals
     }

@@ -23,6 +23,7 @@ struct ShardClosing {
         var tally = SyncTally()
         for shard in shards { tally.add(counts: shard.counts, details: shard.details) }
         try await context.failpoint.reach("shard.close")
+        if !tally.mergedStreams { tally.target = tally.found }
         let absent = try await removeOrphans(&tally)
         context.progress.stage("count")
         var final = try await count(shards, tally, absent: absent)
@@ -86,13 +87,15 @@ struct ShardClosing {
             // One range at a time: a count of everything would outlast the source's patience with one answer.
             source += try await SourceReader(pool: job.mongo, plan: plan, context: context, range: range).count()
         }
-        let target = try await TargetReader(pool: job.cart, plan: plan, context: context).count()
+        let target = try await TargetReader(pool: job.cart, plan: plan, context: context)
+            .count(keyedOnly: !tally.mergedStreams)
         return FinalCount(
             expectedSource: tally.source,
             countedSource: source,
             expectedTarget: tally.target + tally.inserted - absent,
             countedTarget: target,
-            shards: shards.count
+            shards: shards.count,
+            unsettled: tally.mergedStreams ? 0 : tally.deadLetters + tally.changedMeanwhile
         )
     }
 }
