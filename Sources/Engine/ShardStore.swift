@@ -74,7 +74,8 @@ package struct ShardStore: Sendable {
 
     /// Takes a shard for the run `part`, which won its lease; nil for a shard inside its whole's process.
     ///
-    /// Throws `.leaseLost` when the whole run has ended, `.requestInvalid` for a shard it does not have.
+    /// Throws `.leaseLost` when the whole run has ended, `.cancelled` when it was cancelled, `.requestInvalid` for a
+    /// shard it does not have.
     package func take(_ index: Int, of run: RunID, by part: RunID?, fence: Int64?) async throws -> Taken {
         try await changing(run) { connection in
             let taken = try await connection.query(
@@ -102,7 +103,8 @@ package struct ShardStore: Sendable {
 
     /// Notes that a shard is done; true when it was the last of its run.
     ///
-    /// Throws `.leaseLost` when another process has taken the shard, or when the whole run has ended.
+    /// Throws `.leaseLost` when another process has taken the shard or the whole run has ended, `.cancelled` when that
+    /// was cancelled.
     package func finish(_ index: Int, of run: RunID, by part: RunID?, _ result: ShardResult) async throws -> Bool {
         try await changing(run) { connection in
             let done = try await connection.query(
@@ -136,10 +138,36 @@ package struct ShardStore: Sendable {
         ).rows.first?[0].bool() ?? false
     }
 
-    /// Ends a run in parts; false when somebody else has ended it.
+    /// Notes that the end of a run is begun; whether that was begun before, and may have got somewhere. nil when the run
+    /// has ended by now.
+    ///
+    /// Throws `.cancelled` when the run was cancelled.
+    package func beginClosing(_ run: RunID) async throws -> Bool? {
+        let begun = try await state.withConnection { connection in
+            try await connection.query(
+                """
+                UPDATE etl.runs
+                SET cut = jsonb_set(cut, '{closings}', to_jsonb(coalesce((cut ->> 'closings')::int, 0) + 1))
+                WHERE id = $1 AND state = 'running'
+                RETURNING (cut ->> 'closings')::int > 1, cancel_requested_by IS NOT NULL
+                """,
+                [.uuid(run.rawValue)]
+            ).rows.first
+        }
+        guard let begun else { return nil }
+        if try begun[1].bool() { throw Self.cancelled(run) }
+        return try begun[0].bool()
+    }
+
+    private static func cancelled(_ run: RunID) -> TallyError {
+        TallyError(.cancelled, during: "shard.change", "run \(run) was cancelled")
+    }
+
+    /// Ends a run in parts; false when somebody else has ended it. Throws `.cancelled` when it was cancelled.
     package func end(_ run: RunID, as next: RunState, summary: JSONValue?, error: RunError? = nil) async throws -> Bool
     {
-        try await state.withConnection { _ = try await ledger.noteWhole(run, on: $0) }
+        let cancelledBy = try await state.withConnection { try await ledger.noteWhole(run, on: $0) }
+        guard cancelledBy == nil else { throw Self.cancelled(run) }
         do {
             try await ledger.move(run, to: next, summary: summary, error: error)
             return true
@@ -168,8 +196,10 @@ package struct ShardStore: Sendable {
     ) async throws -> Result {
         try await state.withConnection { connection in
             try await connection.withTransaction { connection in
+    ///
+    /// Throws `.cancelled` once somebody has asked to cancel the run: short shards end before a heartbeat hears of it.
                 let held = try await connection.query(
-                    "SELECT state FROM etl.runs WHERE id = $1 FOR UPDATE",
+                    "SELECT state, cancel_requested_by IS NOT NULL FROM etl.runs WHERE id = $1 FOR UPDATE",
                     [.uuid(run.rawValue)]
                 )
                 guard try held.rows.first?[0].string() == RunState.running.rawValue else {
@@ -178,6 +208,9 @@ package struct ShardStore: Sendable {
                         during: "shard.change",
                         "run \(run) has ended; its shards can change no more",
                         remedy: "`tallyman runs` shows how it ended; begin a new run."
+                if try held.rows.first?[1].bool() == true {
+                    throw Self.cancelled(run)
+                }
                     )
                 }
                 return try await body(connection)
@@ -186,6 +219,8 @@ package struct ShardStore: Sendable {
     }
 
     static func json(_ cell: PGCell) throws -> JSONValue? {
-        cell.isNull ? nil : try JSONDecoder().decode(JSONValue.self, from: Data(try cell.string().utf8))
+        // Not by `?:`, in which `nil` would be JSON's null.
+        guard !cell.isNull else { return nil }
+        return try JSONDecoder().decode(JSONValue.self, from: Data(try cell.string().utf8))
     }
 }
