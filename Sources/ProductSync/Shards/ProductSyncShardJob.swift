@@ -69,20 +69,25 @@ package struct ProductSyncShardJob: Job {
         return RunSummary(counts: shard.counts, details: shard.details, deadLetters: shard.deadLetters, proof: proof)
     }
 
-    /// Ends the whole run. What may pass leaves it open: this shard's next process ends it then.
+    /// Ends the whole run, unless another process is at it or has done it. What may pass leaves it open: this shard's
+    /// next process ends it then.
     private func end(_ plan: ColumnPlan, _ context: RunContext) async throws {
         let closing = ShardClosing(job: whole, plan: plan, store: store, run: run, context: context)
-        do {
-            let end = try await closing.end()
-            let state: RunState = end.tally.deadLetters > 0 ? .partial : .succeeded
-            let summary: JSONValue = [
-                "counts": .object(end.tally.counts.mapValues { .int($0) }), "details": end.details,
-                "proof": .string(end.proof.rawValue), "retries": .int(end.retries),
-            ]
-            try await context.retrying("shard.end") { _ = try await store.end(run, as: state, summary: summary) }
-        } catch let error as TallyError where Self.isFinal(error) {
-            _ = try await store.end(run, as: .failed, summary: nil, error: RunError(error))
-            throw error
+        _ = try await context.endingWhole {
+            do {
+                guard let end = try await closing.end() else { return }
+                let state: RunState = end.tally.deadLetters > 0 ? .partial : .succeeded
+                let summary: JSONValue = [
+                    "counts": .object(end.tally.counts.mapValues { .int($0) }), "details": end.details,
+                    "proof": .string(end.proof.rawValue), "retries": .int(end.retries),
+                ]
+                try await context.retrying("shard.end") { _ = try await store.end(run, as: state, summary: summary) }
+            } catch let error as TallyError where Self.isFinal(error) {
+                try await context.retrying("shard.end") {
+                    _ = try await store.end(run, as: .failed, summary: nil, error: RunError(error))
+                }
+                throw error
+            }
         }
     }
 

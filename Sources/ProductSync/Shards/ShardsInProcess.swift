@@ -32,7 +32,9 @@ struct ShardsInProcess {
             }
         }
         let closing = ShardClosing(job: job, plan: plan, store: store, run: context.runID, context: context)
-        let end = try await closing.end()
+        guard let end = try await closing.end() else {
+            throw TallyError(.leaseLost, during: "shard.end", "another process has ended run \(context.runID)")
+        }
         SyncMetric.record(end.tally, dryRun: false)
         return RunSummary(
             counts: end.tally.counts,
