@@ -38,12 +38,11 @@ package struct ProductSyncShards: Sendable {
     ) async throws -> Joined {
         let plan = try await ProductSyncJob.plan(job.settings, cart: job.cart)
         let runs = RunInParts(state: state, job: job.name, targets: job.targets, holder: holder)
-        let record = try await runs.join(id, options: options, requestedBy: requestedBy) {
-            try await cut(plan).make(count)
-        }
+        let cut = cut(plan)
+        let record = try await runs.join(id, options: options, requestedBy: requestedBy) { try await cut.make(count) }
         let store = ShardStore(state: state)
         let facts = try await store.facts(of: record.id) ?? .null
-        try SyncCut.check(facts, shards: count, plan: plan, orphans: job.settings.orphanPolicy, run: record.id)
+        try cut.check(facts, shards: count, run: record.id)
         if let done = try await ended(record, index, store) { return .done(done) }
         return .work(
             ProductSyncShardJob(
