@@ -21,13 +21,15 @@ package struct ShardStore: Sendable {
     /// Cuts a run whose shards are carried inside its own process.
     ///
     /// `resumed`: the run taken up again; when its cut fits, that cut and the shards that were done are taken over, so
-    /// that only what was lost is done again. `cut` is asked for only otherwise.
+    /// that only what was lost is done again, and what was found longer ago than parts are waited for. `cut` is asked
+    /// for only otherwise. Doing it again is harmless: a run that has a cut keeps it.
     package func cut(
         _ run: RunID,
         resuming resumed: RunID?,
         fits: (JSONValue) -> Bool,
         _ cut: () async throws -> ShardCut
     ) async throws {
+        if case .some = try await facts(of: run) { return }
         if let resumed, let facts = try await facts(of: resumed), fits(facts) {
             return try await adopt(resumed, by: run)
         }
@@ -51,9 +53,11 @@ package struct ShardStore: Sendable {
                 """
                 INSERT INTO etl.shards (run_id, shard, lower_bound, upper_bound, state, attempts, counts, details,
                     dead_letters, remainder, started_at, finished_at)
-                SELECT $1, shard, lower_bound, upper_bound, CASE state WHEN 'done' THEN 'done' ELSE 'waiting' END,
-                    attempts, counts, details, dead_letters, remainder, started_at, finished_at
-                FROM etl.shards WHERE run_id = $2
+                SELECT $1, o.shard, o.lower_bound, o.upper_bound, coalesce(d.state, 'waiting'), o.attempts, d.counts,
+                    d.details, coalesce(d.dead_letters, 0), d.remainder, d.started_at, d.finished_at
+                FROM etl.shards o LEFT JOIN etl.shards d ON d.run_id = o.run_id AND d.shard = o.shard
+                    AND d.state = 'done' AND d.finished_at >= now() - \(Ledger.partsPatienceSQL)
+                WHERE o.run_id = $2
                 """,
                 [.uuid(run.rawValue), .uuid(old.rawValue)]
             )
@@ -72,7 +76,8 @@ package struct ShardStore: Sendable {
         }
     }
 
-    /// Takes a shard for the run `part`, which won its lease; nil for a shard inside its whole's process.
+    /// Takes a shard for the run `part`, which won its lease; nil for a shard inside its whole's process. Doing it again
+    /// is harmless.
     ///
     /// Throws `.leaseLost` when the whole run has ended, `.cancelled` when it was cancelled, `.requestInvalid` for a
     /// shard it does not have.
@@ -81,7 +86,7 @@ package struct ShardStore: Sendable {
             let taken = try await connection.query(
                 """
                 UPDATE etl.shards SET state = CASE state WHEN 'done' THEN 'done' ELSE 'running' END,
-                    attempts = attempts + CASE state WHEN 'done' THEN 0 ELSE 1 END,
+                    attempts = attempts + CASE WHEN state = 'done' OR part_run = $3 THEN 0 ELSE 1 END,
                     part_run = CASE state WHEN 'done' THEN part_run ELSE $3 END,
                     fence = CASE state WHEN 'done' THEN fence ELSE $4 END,
                     started_at = CASE state WHEN 'done' THEN started_at ELSE clock_timestamp() END
@@ -101,7 +106,8 @@ package struct ShardStore: Sendable {
         }
     }
 
-    /// Notes that a shard is done; true when it was the last of its run.
+    /// Notes that a shard is done; true when it was the last of its run. Doing it again is harmless: the reply to the
+    /// first time may have been lost.
     ///
     /// Throws `.leaseLost` when another process has taken the shard or the whole run has ended, `.cancelled` when that
     /// was cancelled.
@@ -111,7 +117,7 @@ package struct ShardStore: Sendable {
                 """
                 UPDATE etl.shards SET state = 'done', counts = $4, details = $5, dead_letters = $6, remainder = $7,
                     finished_at = clock_timestamp()
-                WHERE run_id = $1 AND shard = $2 AND state = 'running' AND part_run IS NOT DISTINCT FROM $3::uuid
+                WHERE run_id = $1 AND shard = $2 AND state <> 'waiting' AND part_run IS NOT DISTINCT FROM $3::uuid
                 """,
                 [
                     .uuid(run.rawValue), .int(Int64(index)), part.map { .uuid($0.rawValue) } ?? .null,
@@ -190,27 +196,27 @@ package struct ShardStore: Sendable {
     }
 
     /// Orders changes of one run's shards: of two that finish at once exactly one is the last.
+    ///
+    /// Throws `.cancelled` once somebody has asked to cancel the run: short shards end before a heartbeat hears of it.
     private func changing<Result: Sendable>(
         _ run: RunID,
         _ body: (PGConnection) async throws -> Result
     ) async throws -> Result {
         try await state.withConnection { connection in
             try await connection.withTransaction { connection in
-    ///
-    /// Throws `.cancelled` once somebody has asked to cancel the run: short shards end before a heartbeat hears of it.
                 let held = try await connection.query(
                     "SELECT state, cancel_requested_by IS NOT NULL FROM etl.runs WHERE id = $1 FOR UPDATE",
                     [.uuid(run.rawValue)]
                 )
+                if try held.rows.first?[1].bool() == true {
+                    throw Self.cancelled(run)
+                }
                 guard try held.rows.first?[0].string() == RunState.running.rawValue else {
                     throw TallyError(
                         .leaseLost,
                         during: "shard.change",
                         "run \(run) has ended; its shards can change no more",
                         remedy: "`tallyman runs` shows how it ended; begin a new run."
-                if try held.rows.first?[1].bool() == true {
-                    throw Self.cancelled(run)
-                }
                     )
                 }
                 return try await body(connection)
