@@ -137,7 +137,7 @@ package struct ProductSyncJob: Job {
             context: context,
             batchSize: context.options.batchSize ?? settings.batchSize,
             // The shards of one process are lanes already.
-            lanes: context.partOf == nil ? InsertLanes.width(connections: cart.maxConnections) : 1,
+            lanes: context.partOf == nil ? WriteLanes.width(connections: cart.maxConnections) : 1,
             orphanPolicy: settings.orphanPolicy,
             open: open,
             proving: proving
@@ -146,7 +146,9 @@ package struct ProductSyncJob: Job {
         return try await withThrowingTaskGroup(of: Comparison.Totals?.self) { group in
             group.addTask {
                 do {
-                    let totals = try await comparison.run { try await stretches.send($0) }
+                    let totals = try await comparison.run(isAwaited: { stretches.isAwaited }) {
+                        try await stretches.send($0)
+                    }
                     stretches.finish()
                     return totals
                 } catch {
@@ -168,7 +170,7 @@ package struct ProductSyncJob: Job {
                 try await settler.settle(findings)
                 try await context.failpoint.reach("compare.settled")
             }
-            try await settler.settleInserts()
+            try await settler.settleWrites()
             for try await case let totals? in group {
                 try await settler.addUnkeyable(totals.unkeyable)
                 settler.noteTotals(totals)

@@ -74,7 +74,7 @@ import Testing
             let rows = TargetReader(pool: bench.cart, plan: plan, context: context, range: range.target)
             target.append(try await rows.count())
             let streamed = Read()
-            try await rows.stream { await streamed.add($0.rowStarts.count) }
+            try await rows.stream { await streamed.add($0.rows.rowStarts.count) }
             #expect(await streamed.count == target.last)
         }
         return (source, target)

@@ -37,11 +37,23 @@ package struct KeyedComparison: Sendable {
         return findings
     }
 
+    /// Reads the source again for the keys of `rows` and classifies each beside the target's row as given.
+    package func sourceAgain(_ rows: RowBatch, beside target: RowBatch) async throws -> Findings {
+        var findings = Findings()
+        let keys = rows.keys
+        for start in stride(from: 0, to: keys.count, by: Self.keysMax) {
+            let part = start..<min(keys.count, start + Self.keysMax)
+            let documents = try await documents(Array(keys[part]))
+            for row in part { classify(keys[row], documents[keys[row]], target.image(row), into: &findings) }
+        }
+        return findings
+    }
+
     /// A page of the source against the target's rows of the same keys.
     package func page(_ page: SourcePage) async throws -> Findings {
         var findings = Findings()
-        var keys: [[UInt8]] = []
-        for row in 0..<page.rows.count { keys.append(Array(page.rows.key(row))) }
+        findings.mayBeOutrun = true
+        let keys = page.rows.keys
         for start in stride(from: 0, to: keys.count, by: Self.keysMax) {
             let part = Array(keys[start..<min(keys.count, start + Self.keysMax)])
             let rows = try await target.rows(part)

@@ -11,6 +11,9 @@ package struct Findings: Sendable {
     package var orphaned = RowBatch()
     package private(set) var rejected: [Rejected] = []
     private var rejectedBytes = 0
+    /// A document among these may be older than the row that was read for it, so that both sides may have moved on
+    /// together: it is read again before it replaces anything.
+    package var mayBeOutrun = false
     package var unchanged = 0
     /// Keys of unchanged rows; collected only while dead letters are open, so that these can be resolved.
     package var unchangedKeys: [[UInt8]] = []

@@ -71,6 +71,9 @@ package struct RowBatch: Sendable {
     package func key(_ row: Int) -> ArraySlice<UInt8> {
         bytes[RowImage.key(bytes.span, at: starts[row])]
     }
+
+    /// The key's bytes of each row, copied.
+    var keys: [[UInt8]] { (0..<count).map { Array(key($0)) } }
 }
 
 /// How to find one's way in a row image.

@@ -19,8 +19,13 @@ package struct SourcePage: Sendable {
     package var documents = 0
     package var sourceBytes = 0
     package var lastID: IDPosition?
+    /// The moment before the server was asked: what the page holds is not older. Nil where nobody asks.
+    var asOf: ContinuousClock.Instant?
 
     package init() {}
+
+    /// Whether every document was read when the chunk's snapshot stood already.
+    func isBehind(_ chunk: TargetChunk) -> Bool { asOf.map { $0 >= chunk.asOf } ?? false }
 }
 
 /// An `_id` as it stood in its document: where a keyset page ended.
@@ -65,7 +70,11 @@ package final class SourcePageBuilder: @unchecked Sendable {
     }
 
     /// The page so far; the builder begins a new one.
-    package func take() -> SourcePage { state.take() }
+    package func take(asOf: ContinuousClock.Instant? = nil) -> SourcePage {
+        var page = state.take()
+        page.asOf = asOf
+        return page
+    }
 }
 
 private struct PageState: ~Copyable {

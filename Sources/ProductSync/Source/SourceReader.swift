@@ -102,6 +102,7 @@ package struct SourceReader: Sendable {
         try await context.retrying("source.page") {
             // What an earlier try collected before it failed is read again as a whole.
             _ = builder.take()
+            let asOf = ContinuousClock.now
             try await pool.withSession { session in
                 try await session.findPage(
                     MongoFind(
@@ -116,7 +117,7 @@ package struct SourceReader: Sendable {
                     try builder.add(array: documents, bytesMax: Self.pageBytesMax)
                 }
             }
-            return builder.take()
+            return builder.take(asOf: asOf)
         }
     }
 

@@ -2,6 +2,13 @@ package import Engine
 package import Postgres
 import Runtime
 
+/// Rows of the target's stream.
+package struct TargetChunk: Sendable {
+    package let rows: PGCopyChunk
+    /// When the snapshot they are of stood already.
+    let asOf: ContinuousClock.Instant
+}
+
 /// Reads the target's mapped columns: all of them in key order, or the rows of given keys.
 package struct TargetReader: Sendable {
     let pool: PGPool
@@ -27,7 +34,7 @@ package struct TargetReader: Sendable {
     /// Streams every row in the order of the key's index; one snapshot as long as the connection lives.
     ///
     /// A lost connection is replaced and the stream goes on behind the last key delivered.
-    package func stream(_ deliver: @Sendable (PGCopyChunk) async throws -> Void) async throws {
+    package func stream(_ deliver: @Sendable (TargetChunk) async throws -> Void) async throws {
         guard case .between(let lower, let upper) = range else { return }
         let position = StreamPosition()
         try await context.retrying("target.stream") {
@@ -39,9 +46,10 @@ package struct TargetReader: Sendable {
                         + "SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL statement_timeout = 0"
                 )
                 try await connection.copyOutStart(copySQL(after: position.last, from: lower, below: upper))
+                let asOf = ContinuousClock.now
                 while let chunk = try await connection.copyOutNext() {
                     try await context.failpoint.reach("target.chunkRead")
-                    try await deliver(chunk)
+                    try await deliver(TargetChunk(rows: chunk, asOf: asOf))
                     if let start = chunk.rowStarts.last {
                         position.last = Array(chunk.bytes[RowImage.key(chunk.bytes.span, at: Int(start))])
                     }

@@ -85,7 +85,7 @@ package struct TargetWriter: Sendable {
     ///
     /// Where the mapping names a version column, a row is updated unless its version is newer than the document's.
     package func update(_ source: RowBatch, replacing target: RowBatch) async throws -> Set<[UInt8]> {
-        try await transaction { connection in
+        try await transaction(sharing: true) { connection in
             try await fillStage(connection, source: source, target: target)
             let assignments = plan.columns.indices.dropFirst()
                 .map { "\(PGIdentifier.quote(plan.columns[$0].name)) = s.n\($0)" }.joined(separator: ", ")
