@@ -6,7 +6,9 @@ package import Runtime
 package enum SchedulerAnswer {
     package static func body(_ status: SchedulerStatus) -> JSONValue {
         [
-            "enabled": .bool(status.enabled), "isRunning": .bool(status.enabled), "isLeader": .bool(status.isLeader),
+            // Switched on it runs only while somebody leads it.
+            "enabled": .bool(status.enabled), "isRunning": .bool(status.enabled && status.leader != nil),
+            "isLeader": .bool(status.isLeader),
             "leader": status.leader.map { .string($0) } ?? .null,
             "changedBy": status.switched.map { .string($0.changedBy) } ?? .null,
             "changedAt": RunAnswer.instant(status.switched?.changedAt),
