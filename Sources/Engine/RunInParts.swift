@@ -88,8 +88,7 @@ package struct RunInParts: Sendable {
         if let other = try await ledger.runInParts(job: job) { throw RunBusy(job: job, running: other.id) }
         for left in try await ledger.open(job: job) {
             if left.state == .queued { try await ledger.move(left.id, to: .running) }
-            let isCancelled = left.isInParts && left.isCancelRequested
-            try await ledger.move(left.id, to: isCancelled ? .cancelled : .interrupted)
+            try await ledger.move(left.id, to: .interrupted)
         }
         for target in targets { try await Fence.raise(job, to: lease.fence, in: target) }
         try await insert(id, cut, options, requestedBy, fence: lease.fence)

@@ -154,8 +154,6 @@ package struct RunRecord: Sendable {
     package let partOf: RunID?
     /// Carried by the processes of its parts, not by one of its own.
     package let isInParts: Bool
-    /// Somebody asked to cancel it.
-    package let isCancelRequested: Bool
 
     package init(
         id: RunID,
@@ -176,8 +174,7 @@ package struct RunRecord: Sendable {
         attempt: Int = 1,
         resumedFrom: RunID? = nil,
         partOf: RunID? = nil,
-        isInParts: Bool = false,
-        isCancelRequested: Bool = false
+        isInParts: Bool = false
     ) {
         self.id = id
         self.job = job
@@ -198,7 +195,6 @@ package struct RunRecord: Sendable {
         self.resumedFrom = resumedFrom
         self.partOf = partOf
         self.isInParts = isInParts
-        self.isCancelRequested = isCancelRequested
     }
 }
 
