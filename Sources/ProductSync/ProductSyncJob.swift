@@ -197,14 +197,16 @@ package struct ProductSyncJob: Job {
             settler.merge(again: again)
             try await writer(plan, context).makeDurable()
         }
-        guard context.targetLosses == seen else {
-            throw TallyError(
-                .targetUnreachable,
-                during: "sync.repair",
-                "the target was lost again and again; what it holds is not proved",
-                remedy: "Run the sync again when the target stays up."
-            )
-        }
+        guard context.targetLosses == seen else { throw Self.lostAgain }
+    }
+
+    static var lostAgain: TallyError {
+        TallyError(
+            .targetUnreachable,
+            during: "sync.repair",
+            "the target was lost again and again; what it holds is not proved",
+            remedy: "Run the sync again when the target stays up."
+        )
     }
 
     /// The second compare, key by key: a row that was left alone may still differ, every other may not.

@@ -39,6 +39,12 @@ package struct SyncTally: Sendable {
 
     package init() {}
 
+    /// Rows with a key that were there before this run, as far as they were compared: all but those of documents that
+    /// cannot become a row.
+    ///
+    /// What a range of the target held says less where the sides share no order: other shards add to it meanwhile.
+    package var found: Int { unchanged + stale + newerInTarget + orphaned + orphansMarkedBefore }
+
     /// Adds a later pass of the same run over the same rows.
     ///
     /// What both sides held stays as the first pass found it. What the server had forgotten and got once more is

@@ -162,12 +162,7 @@ package struct Comparison: Sendable {
     ) async throws -> Totals {
         var totals = Totals()
         totals.mergedStreams = false
-        try await source.readPages(brackets) { page in
-            try note(page, &totals)
-            let findings = try await keyed.page(page)
-            context.progress.add(compared: page.rows.count)
-            try await deliver(findings)
-        }
+        // The rows first: what is added for missing documents afterwards is none that was found.
         let chunks = BoundedChannel<TargetChunk>(capacity: 2)
         let target = target
         totals.target = try await withThrowingTaskGroup(of: Void.self) { group in
@@ -180,6 +175,13 @@ package struct Comparison: Sendable {
             }
             try await group.waitForAll()
             return rows
+        }
+        try await source.readPages(brackets, keepsIDs: true) { read in
+            let page = try await keyed.withoutRepeated(read)
+            try note(page, &totals)
+            let findings = try await keyed.page(page)
+            context.progress.add(compared: page.rows.count)
+            try await deliver(findings)
         }
         return totals
     }

@@ -49,7 +49,7 @@ package struct SyncCut: Sendable {
         return ShardCut(
             facts: [
                 "shards": .int(count), "pairing": .string(pairing.rawValue), "sampledBy": .string(way.rawValue),
-                "samples": .int(positions.count), "mapping": .string(Self.mapping(plan, orphans)),
+                "samples": .int(positions.count), "mapping": mapping(),
             ],
             shards: ranges.map(\.bounds)
         )
@@ -106,24 +106,24 @@ package struct SyncCut: Sendable {
         return bounds
     }
 
-    /// What all shards of a run must be told alike, as one line: collection, table, columns.
-    static func mapping(_ plan: ColumnPlan, _ orphans: OrphanPolicy) -> String {
-        "\(plan.collection) -> \(plan.tableSQL) (\(plan.columnsSQL)), orphans \(orphans)"
+    /// What all shards of a run must be told alike: what each column is filled from, and on which servers.
+    func mapping() -> JSONValue {
+        [
+            "source": .string(source.pool.settings.label), "collection": .string(plan.collection),
+            "target": .string(target.settings.databaseLabel), "table": .string(plan.tableSQL),
+            "columns": .array(plan.columns.map { .string($0.mapping) }),
+            "version": plan.versionColumn.map { .string(plan.columns[$0].name) } ?? .null,
+            "orphans": .string("\(orphans)"),
+        ]
     }
 
     /// Whether a run with these facts was cut for just this.
-    static func fits(_ facts: JSONValue, shards: Int, plan: ColumnPlan, orphans: OrphanPolicy) -> Bool {
-        facts["shards"]?.int == shards && facts["mapping"]?.string == mapping(plan, orphans)
+    func fits(_ facts: JSONValue, shards: Int) -> Bool {
+        facts["shards"]?.int == shards && facts["mapping"] == mapping()
     }
 
     /// Refuses to join a run that was cut for something else. Throws `.requestInvalid`.
-    static func check(
-        _ facts: JSONValue,
-        shards: Int,
-        plan: ColumnPlan,
-        orphans: OrphanPolicy,
-        run: RunID
-    ) throws {
+    func check(_ facts: JSONValue, shards: Int, run: RunID) throws {
         if let cut = facts["shards"]?.int, cut != shards {
             throw TallyError(
                 .requestInvalid,
@@ -132,13 +132,21 @@ package struct SyncCut: Sendable {
                 remedy: "Ask for a shard of \(cut), or wait for that run to end, or cancel it."
             )
         }
-        guard facts["mapping"]?.string == mapping(plan, orphans) else {
+        guard facts["mapping"] == mapping() else {
             throw TallyError(
                 .requestInvalid,
                 during: "shards.join",
-                "run \(run) was cut for another collection, table, set of columns or orphan policy",
+                "run \(run) was cut for another mapping, orphan policy or database",
                 remedy: "Give every shard the same SYNC_MAPPING, SYNC_ORPHANS and databases."
             )
         }
+    }
+}
+
+extension ColumnPlan.Column {
+    /// All that decides what stands in the column.
+    fileprivate var mapping: String {
+        let path = path.map { String(decoding: $0, as: UTF8.self) }.joined(separator: ".")
+        return "\(name) \(type) <- \(path), \(missing)"
     }
 }
