@@ -8,7 +8,7 @@ import Telemetry
 ///
 /// `run()` owns every run as a child task; nothing outlives it. `submit` wins the lease before it answers.
 package final class JobRunner: Sendable {
-    /// Told of every run that ended here, after its end is in the ledger.
+    /// Told of every run that ended here as the ledger has it; one whose end it did not take is `interrupted`.
     package typealias Ended = @Sendable (RunEnding) async -> Void
 
     private struct Active {
@@ -174,6 +174,8 @@ package final class JobRunner: Sendable {
         for record in try await ledger.silent(for: .seconds(3)) where active.withLock({ $0[record.id] == nil }) {
             guard try await closeLeft(record) else { continue }
             found += 1
+            // One that somebody had asked to cancel is cancelled by now.
+            guard try await ledger.run(record.id)?.state == .interrupted else { continue }
             await ended(RunEnding(interrupted: record))
             if resumes(record.job), record.attempt < settings.attemptsMax { try await resume(record) }
         }
@@ -188,7 +190,7 @@ package final class JobRunner: Sendable {
     private func close(_ job: JobName, targets: [PGPool], under lease: Lease) async throws -> [RunRecord] {
         let left = try await ledger.closeLeft(job, targets: targets, under: lease)
         for run in left {
-            logger.event(.warning, "a run was interrupted", [.runID: "\(run.id)", .job: run.job.rawValue])
+            logger.event(.warning, "a run left behind was closed", [.runID: "\(run.id)", .job: run.job.rawValue])
         }
         return left
     }
@@ -243,13 +245,24 @@ package final class JobRunner: Sendable {
     }
 
     /// The run's record once it has ended, also when another replica runs it.
+    ///
+    /// Throws `.leaseLost` for a run of this process whose end the ledger did not take: nobody may be there to write it.
     package func wait(_ id: RunID) async throws -> RunRecord {
-        if let over = active.withLock({ $0[id]?.over }) { _ = try await over.receive() }
+        let over = active.withLock { $0[id]?.over }
+        _ = try await over?.receive()
         while true {
             guard let record = try await ledger.run(id) else {
                 throw TallyError(.notFound, during: "run.wait", "there is no run \(id)")
             }
             if record.state.isFinal { return record }
+            guard over == nil else {
+                throw TallyError(
+                    .leaseLost,
+                    during: "run.wait",
+                    "run \(id) is over here, but the ledger did not take its end",
+                    remedy: "It counts as interrupted: run the job again once the state database answers."
+                )
+            }
             try await Task.sleep(for: .milliseconds(250))
         }
     }

@@ -15,8 +15,7 @@ extension Ledger {
         }
         for run in left {
             if run.state == .queued { try await move(run.id, to: .running) }
-            // Nobody but who finds it can end a run in parts that was cancelled while none of them was going.
-            try await move(run.id, to: run.isInParts && run.isCancelRequested ? .cancelled : .interrupted)
+            try await move(run.id, to: .interrupted)
         }
         return left
     }

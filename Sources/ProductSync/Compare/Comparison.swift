@@ -175,7 +175,8 @@ package struct Comparison: Sendable {
             try await group.waitForAll()
             return rows
         }
-        try await source.readPages(brackets) { page in
+        try await source.readPages(brackets, keepsIDs: true) { read in
+            let page = try await keyed.withoutRepeated(read)
             try note(page, &totals)
             let findings = try await keyed.page(page)
             context.progress.add(compared: page.rows.count)

@@ -45,6 +45,7 @@ extension FindingsSettler {
             tally.unchanged += now.unchanged
             if counted { tally.missing -= outcome.conflicting.count }
         }
+        try await quarantine(now.rejected)
         try await settleStale(now.staleSource, now.staleTarget)
         excuse(now.missing)
         excuse(now.orphaned)
@@ -67,7 +68,8 @@ extension FindingsSettler {
         if !left.isEmpty { try await noteLeft(left, uncertain: outcome.uncertain, counted: counted) }
     }
 
-    /// Rows that are no longer what they were compared with are left alone, unless they have become what they should be.
+    /// Rows that are no longer what they were compared with (INV-11: the writer has made sure of it) are left alone,
+    /// unless they have become what they should be, or their documents what no row can be.
     private mutating func noteLeft(_ keys: [[UInt8]], uncertain: Bool, counted: Bool) async throws {
         let now = try await keyed.again(keys)
         if uncertain {
@@ -77,7 +79,9 @@ extension FindingsSettler {
             tally.unchanged += now.unchanged
             if counted { tally.stale -= now.unchanged }
         }
-        let settled = Set(now.unchangedKeys)
+        try await quarantine(now.rejected)
+        if counted { tally.stale -= now.rejected.count }
+        let settled = Set(now.unchangedKeys + now.rejected.map(\.key))
         for key in keys where !settled.contains(key) { excuse(key) }
     }
 

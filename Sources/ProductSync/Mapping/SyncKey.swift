@@ -62,9 +62,9 @@ package enum SyncKey: Sendable, Equatable {
     package func text(_ bytes: some Collection<UInt8>) -> String {
         switch self {
         case .text(_, _, let padded):
-            let text = String(decoding: bytes, as: UTF8.self)
-            guard padded else { return text }
-            return String(text.reversed().drop { $0 == " " }.reversed())
+            guard padded else { return String(decoding: bytes, as: UTF8.self) }
+            // By byte: to a character that joins the next one, the first blank belongs.
+            return String(decoding: bytes.reversed().drop { $0 == UInt8(ascii: " ") }.reversed(), as: UTF8.self)
         case .integer: return String(Self.integer(bytes))
         case .uuid: return HexText.uuid(bytes)
         }
@@ -77,7 +77,10 @@ package enum SyncKey: Sendable, Equatable {
         return value
     }
 
-    /// Every `_id` that would have this key: the same text may be an ObjectId or a string.
+    /// Every `_id` that has this key: the same text may be an ObjectId or a string.
+    ///
+    /// A string that the column would take for this key, but which is not among them, is refused as a key
+    /// (`RowEncoder`): its row would be looked up in vain and seem orphaned.
     package func appendCandidates(_ bytes: some Collection<UInt8>, to array: inout [IDValue]) {
         switch self {
         case .text:
@@ -89,7 +92,10 @@ package enum SyncKey: Sendable, Equatable {
         case .integer: array.append(.int64(Self.integer(bytes)))
         case .uuid:
             array.append(.uuid(Array(bytes)))
-            array.append(.string(HexText.uuid(bytes)))
+            let text = HexText.uuid(bytes)
+            array.append(.string(text))
+            let upper = text.uppercased()
+            if upper != text { array.append(.string(upper)) }
         }
     }
 }
@@ -100,6 +106,15 @@ package enum IDValue: Sendable, Equatable {
     case objectID([UInt8])
     case uuid([UInt8])
     case int64(Int64)
+
+    var bracket: IDBracket {
+        switch self {
+        case .string: .string
+        case .objectID: .objectID
+        case .uuid: .binary
+        case .int64: .number
+        }
+    }
 }
 
 /// The brackets of the BSON comparison order in which `_id` may stand.

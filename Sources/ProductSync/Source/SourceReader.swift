@@ -66,11 +66,14 @@ package struct SourceReader: Sendable {
     }
 
     /// Sends every page of `brackets` in order, each bracket until a read finds nothing behind the last `_id` seen.
+    ///
+    /// `keepsIDs`: pages tell the `_id` of each row too.
     package func readPages(
         _ brackets: [IDBracket],
+        keepsIDs: Bool = false,
         _ deliver: (SourcePage) async throws -> Void
     ) async throws {
-        let builder = SourcePageBuilder(plan: plan)
+        let builder = SourcePageBuilder(plan: plan, keepsIDs: keepsIDs)
         for segment in IDSegment.all(of: brackets, in: range) {
             try await read(segment, builder, deliver)
         }
@@ -152,7 +155,7 @@ package struct SourceReader: Sendable {
         return total
     }
 
-    /// The documents that may have one of these ids, in no order.
+    /// The documents that have one of these ids, in the order of `_id`.
     package func documents(_ ids: [IDValue]) async throws -> SourcePage {
         guard !ids.isEmpty else { return SourcePage() }
         let builder = SourcePageBuilder(plan: plan)
@@ -163,6 +166,7 @@ package struct SourceReader: Sendable {
                     MongoFind(
                         collection: plan.collection,
                         filter: IDBracket.filter(among: ids),
+                        sort: Self.sort(ascending: true),
                         projection: projection,
                         batchSize: ids.count
                     )
@@ -174,6 +178,19 @@ package struct SourceReader: Sendable {
 
     /// The same documents as they are, the mapped fields only, by the key their row would have.
     package func originals(_ ids: [IDValue]) async throws -> [(key: [UInt8], document: BSONDocument)] {
+        try await originals(ids, projection)
+    }
+
+    /// Which of these ids documents have, in their order, by the key their row would have.
+    package func identifiers(_ ids: [IDValue]) async throws -> [(key: [UInt8], id: IDPosition)] {
+        try await originals(ids, Self.idOnly).compactMap { key, document in
+            RowEncoder.identifier(of: document.bytes.span).map { (key, IDPosition($0, of: document.bytes.span)) }
+        }
+    }
+
+    private func originals(_ ids: [IDValue], _ projection: BSONDocument) async throws
+        -> [(key: [UInt8], document: BSONDocument)]
+    {
         guard !ids.isEmpty else { return [] }
         let found = try await context.retrying("source.lookup") {
             try await pool.withSession { session in
@@ -181,6 +198,7 @@ package struct SourceReader: Sendable {
                     MongoFind(
                         collection: plan.collection,
                         filter: IDBracket.filter(among: ids),
+                        sort: Self.sort(ascending: true),
                         projection: projection,
                         batchSize: ids.count
                     )

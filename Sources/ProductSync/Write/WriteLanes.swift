@@ -3,7 +3,7 @@ import Runtime
 /// Carries out a few writes at once: while one transaction ends, the server works on the rows of the next.
 ///
 /// Each lane is a task with one session at a time. Rows of two lanes have different keys, so nobody waits for the other
-/// but where some other unique index of the table is violated, or where a trigger of the shop's writes one row for many.
+/// but where another unique index of the table is violated, or a trigger of the shop's writes one row for many.
 struct WriteLanes: Sendable {
     enum Work: Sendable {
         case insert(RowBatch)
