@@ -121,6 +121,9 @@ final class Graph: Sendable {
     var gaugeService: any Service {
         UntilShutdown { [ledger, jobs] in try await HistoryGauges(ledger: ledger, jobs: jobs).run() }
     }
+    var dependencyService: any Service {
+        UntilShutdown { [probes] in try await DependencyGauges(probes: probes).run() }
+    }
     var schedulerService: any Service { UntilShutdown { [scheduler] in try await scheduler.run() } }
 
     var eventService: any Service { UntilShutdown { [events, runsPort] in try await events.run(runsPort) } }
