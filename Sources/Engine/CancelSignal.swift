@@ -45,7 +45,7 @@ final class CancelSignal: Sendable {
 /// Runs a closing step to its end although the task around it is cancelled.
 package enum Uncancelled {
     /// Returns when `body` has ended, which must have a deadline of its own: nothing else can stop it.
-    package static func run(_ body: @escaping @Sendable () async -> Void) async {
+    package static func run<Result: Sendable>(_ body: @escaping @Sendable () async -> Result) async -> Result {
         // A new task does not inherit cancellation; it is awaited here, so it does not outlive its caller.
         await Task { await body() }.value
     }

@@ -8,7 +8,7 @@ import Telemetry
 ///
 /// `run()` owns every run as a child task; nothing outlives it. `submit` wins the lease before it answers.
 package final class JobRunner: Sendable {
-    /// Told of every run that ended here, after its end is in the ledger.
+    /// Told of every run that ended here as the ledger has it; one whose end it did not take is `interrupted`.
     package typealias Ended = @Sendable (RunEnding) async -> Void
 
     private struct Active {
@@ -102,7 +102,7 @@ package final class JobRunner: Sendable {
                 throw RunBusy(job: job.name, running: whole.id)
             }
             // Who holds the lease is the only one: every other run of the job was left by a process that is gone.
-            try await close(try await ledger.open(job: job.name), targets: job.targets, under: lease)
+            _ = try await close(job.name, targets: job.targets, under: lease)
             try await ledger.insert(
                 id,
                 job.name,
@@ -164,13 +164,6 @@ package final class JobRunner: Sendable {
         return nil
     }
 
-    private func markInterrupted(_ record: RunRecord) async throws {
-        if record.state == .queued { try await ledger.move(record.id, to: .running) }
-        // Nobody but who finds it can end a run in parts that was cancelled while none of them was going.
-        try await ledger.move(record.id, to: record.isInParts && record.isCancelRequested ? .cancelled : .interrupted)
-        logger.event(.warning, "a run was interrupted", [.runID: "\(record.id)", .job: record.job.rawValue])
-    }
-
     /// Closes runs whose process died or froze, and starts them again where their job's policy says so, as it does
     /// with runs that ended because their process was told to stop; how many were found.
     ///
@@ -181,6 +174,8 @@ package final class JobRunner: Sendable {
         for record in try await ledger.silent(for: .seconds(3)) where active.withLock({ $0[record.id] == nil }) {
             guard try await closeLeft(record) else { continue }
             found += 1
+            // One that somebody had asked to cancel is cancelled by now.
+            guard try await ledger.run(record.id)?.state == .interrupted else { continue }
             await ended(RunEnding(interrupted: record))
             if resumes(record.job), record.attempt < settings.attemptsMax { try await resume(record) }
         }
@@ -192,15 +187,12 @@ package final class JobRunner: Sendable {
     }
 
     /// Closes runs of a job whose lease is ours by now.
-    private func close(_ left: [RunRecord], targets: [PGPool], under lease: Lease) async throws {
-        guard let job = left.first?.job else { return }
-        // A process that only froze must not commit once its run is on record as interrupted (INV-1).
-        if left.contains(where: { $0.fence != nil }) {
-            for target in targets { try await Fence.raise(job, to: lease.fence, in: target) }
-            // That may have taken longer than a lease lives.
-            try await lease.renew()
+    private func close(_ job: JobName, targets: [PGPool], under lease: Lease) async throws -> [RunRecord] {
+        let left = try await ledger.closeLeft(job, targets: targets, under: lease)
+        for run in left {
+            logger.event(.warning, "a run left behind was closed", [.runID: "\(run.id)", .job: run.job.rawValue])
         }
-        for run in left { try await markInterrupted(run) }
+        return left
     }
 
     /// False when its process lives or has ended it, or when a target cannot be fenced: the next look tries again.
@@ -208,8 +200,7 @@ package final class JobRunner: Sendable {
         guard case .won(let lease) = try await lease(of: record.job, for: record.id) else { return false }
         do {
             let job = jobs[record.job] ?? record.job.whole.flatMap { jobs[$0] }
-            let left = try await ledger.open(job: record.job)
-            try await close(left, targets: job?.targets ?? [], under: lease)
+            let left = try await close(record.job, targets: job?.targets ?? [], under: lease)
             await lease.release()
             // It may have ended by itself between the look and the lease.
             return left.contains { $0.id == record.id }
@@ -254,13 +245,24 @@ package final class JobRunner: Sendable {
     }
 
     /// The run's record once it has ended, also when another replica runs it.
+    ///
+    /// Throws `.leaseLost` for a run of this process whose end the ledger did not take: maybe nobody will write it.
     package func wait(_ id: RunID) async throws -> RunRecord {
-        if let over = active.withLock({ $0[id]?.over }) { _ = try await over.receive() }
+        let over = active.withLock { $0[id]?.over }
+        _ = try await over?.receive()
         while true {
             guard let record = try await ledger.run(id) else {
                 throw TallyError(.notFound, during: "run.wait", "there is no run \(id)")
             }
             if record.state.isFinal { return record }
+            guard over == nil else {
+                throw TallyError(
+                    .leaseLost,
+                    during: "run.wait",
+                    "run \(id) is over here, but the ledger did not take its end",
+                    remedy: "It counts as interrupted: run the job again once the state database answers."
+                )
+            }
             try await Task.sleep(for: .milliseconds(250))
         }
     }

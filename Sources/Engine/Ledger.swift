@@ -196,6 +196,10 @@ package struct Ledger: Sendable {
     }
 
     /// Moves a run on; a move that the state machine does not know changes nothing and throws.
+    ///
+    /// Gives the state that stands: an interrupted run that somebody asked to cancel is cancelled, since who asked was
+    /// promised that it goes on nowhere.
+    @discardableResult
     package func move(
         _ id: RunID,
         to next: RunState,
@@ -203,26 +207,30 @@ package struct Ledger: Sendable {
         progress: JSONValue? = nil,
         summary: JSONValue? = nil,
         error: RunError? = nil
-    ) async throws {
+    ) async throws -> RunState {
         let from = RunState.allCases.filter { $0.successors.contains(next) }.map(\.rawValue)
         let errorText = try error.map { String(decoding: try JSONEncoder().encode($0), as: UTF8.self) }
         let stamp = next == .running ? "started_at" : "finished_at"
-        let moved = try await change(
-            """
-            UPDATE etl.runs SET state = $2, \(stamp) = clock_timestamp(), heartbeat_at = clock_timestamp(),
-                fence = coalesce($3::bigint, fence), progress = coalesce($4::jsonb, progress),
-                summary = coalesce($5::jsonb, summary), error = coalesce($6::jsonb, error)
-            WHERE id = $1 AND state = ANY ($7)
-            """,
-            [
-                .uuid(id.rawValue), .text(next.rawValue), fence.map { .int($0) } ?? .null,
-                progress.map { .json($0.text) } ?? .null, summary.map { .json($0.text) } ?? .null,
-                errorText.map { .json($0) } ?? .null, .textArray(from),
-            ]
-        )
-        guard moved == 1 else {
+        let moved = try await state.withConnection { connection in
+            try await connection.query(
+                """
+                UPDATE etl.runs SET state = CASE WHEN $2 = 'interrupted' AND cancel_requested_by IS NOT NULL
+                        THEN 'cancelled' ELSE $2 END, \(stamp) = clock_timestamp(), heartbeat_at = clock_timestamp(),
+                    fence = coalesce($3::bigint, fence), progress = coalesce($4::jsonb, progress),
+                    summary = coalesce($5::jsonb, summary), error = coalesce($6::jsonb, error)
+                WHERE id = $1 AND state = ANY ($7) RETURNING state
+                """,
+                [
+                    .uuid(id.rawValue), .text(next.rawValue), fence.map { .int($0) } ?? .null,
+                    progress.map { .json($0.text) } ?? .null, summary.map { .json($0.text) } ?? .null,
+                    errorText.map { .json($0) } ?? .null, .textArray(from),
+                ]
+            ).rows.first?[0].string()
+        }
+        guard let stands = moved.flatMap({ RunState(rawValue: $0) }) else {
             throw TallyError(.leaseLost, during: "ledger.move", "run \(id) could not become \(next.rawValue)")
         }
+        return stands
     }
 
     /// Notes that the run lives and how far it is; who asked to cancel it, if anybody.

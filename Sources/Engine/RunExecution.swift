@@ -39,7 +39,7 @@ struct RunExecution: Sendable {
         case cancelRequested
     }
 
-    /// Runs to the end, which is in the ledger when this returns.
+    /// Runs to the end and tells what stands in the ledger then: a success that it did not take is none (INV-11).
     func carryOut() async -> Outcome {
         let started = ContinuousClock.now
         let context = RunContext(
@@ -63,10 +63,12 @@ struct RunExecution: Sendable {
             targets: run.job.targets
         )
         runLogger.event(.debug, "run began", [.job: run.job.name.rawValue])
-        let outcome = await attempt(context)
-        runLogger.event(.debug, "run ended", [.job: run.job.name.rawValue, .state: outcome.state.rawValue])
+        let reached = await attempt(context)
+        runLogger.event(.debug, "run ended", [.job: run.job.name.rawValue, .state: reached.state.rawValue])
         // The end of a run is written also when everything around it is being cancelled (INV-7).
-        await Uncancelled.run { await self.close(outcome) }
+        let stands = await Uncancelled.run { await self.close(reached) }
+        var outcome = reached
+        outcome.state = stands ?? .interrupted
         EngineMetric.finished(
             run.job.name,
             outcome,
@@ -169,11 +171,12 @@ struct RunExecution: Sendable {
         }
     }
 
-    private func close(_ outcome: Outcome) async {
-        await writeEnd(outcome)
+    /// The state that stands in the ledger; nil when it did not take the end.
+    private func close(_ outcome: Outcome) async -> RunState? {
+        let stands = await writeEnd(outcome)
         try? await failpoint.reach("run.finished")
         await run.lease.release()
-        guard let error = outcome.error else { return }
+        guard let error = outcome.error else { return stands }
         logger.event(
             .error,
             "run ended in failure",
@@ -182,23 +185,16 @@ struct RunExecution: Sendable {
                 .kind: error.kind, .stage: error.stage, .error: error.summary, .remedy: error.remedy ?? "",
             ]
         )
+        return stands
     }
 
     /// Tries for a few seconds: the state database may just be restarting.
-    private func writeEnd(_ outcome: Outcome) async {
+    private func writeEnd(_ outcome: Outcome) async -> RunState? {
         let clock = ContinuousClock()
         let deadline = clock.now + .seconds(5)
         while true {
             do {
-                return try await withDeadline(.seconds(3), during: "run.close") {
-                    try await ledger.move(
-                        run.id,
-                        to: outcome.state,
-                        progress: run.progress.snapshot.json,
-                        summary: outcome.summary,
-                        error: outcome.error
-                    )
-                }
+                return try await withDeadline(.seconds(3), during: "run.close") { try await move(to: outcome) }
             } catch {
                 let ours = TallyError.wrapping(error, during: "run.close")
                 // A task that is cancelled cannot sleep, and tries no more.
@@ -209,11 +205,27 @@ struct RunExecution: Sendable {
                 }
                 logger.event(
                     .error,
-                    "the end of a run could not be written; its lease will mark it interrupted",
+                    "the end of a run could not be written: it counts as interrupted",
                     [.runID: "\(run.id)", .job: run.job.name.rawValue, .error: "\(ours)"]
                 )
-                return
+                return nil
             }
+        }
+    }
+
+    /// An attempt before may have written the end and lost only the answer.
+    private func move(to outcome: Outcome) async throws -> RunState {
+        do {
+            return try await ledger.move(
+                run.id,
+                to: outcome.state,
+                progress: run.progress.snapshot.json,
+                summary: outcome.summary,
+                error: outcome.error
+            )
+        } catch let error as TallyError where error.kind == .leaseLost {
+            guard try await ledger.run(run.id)?.state == outcome.state else { throw error }
+            return outcome.state
         }
     }
 }

@@ -32,6 +32,44 @@ import Testing
         await runs.state.close()
     }
 
+    /// Who was told that the run is being cancelled sees it start nowhere again.
+    @Test func aLeftRunThatIsCancelledStartsNoMore() async throws {
+        let runs = try await ScriptedRuns()
+        let told = Watched<[RunState]>([])
+        let runner = runs.runner(ended: { ending in told.change { $0.append(ending.state) } }) { _ in 0 }
+        let id = try await RunProofTests.leave(runs, "api", attempt: 1)
+        #expect(try await runner.cancel(id, by: "test"))
+        #expect(try await runner.recover { _ in true } == 1)
+        #expect(try await runs.ledger.run(id)?.state == .cancelled)
+        #expect(try await runner.recover { _ in true } == 0)
+        #expect(try await runs.ledger.runs().count == 1)
+        #expect(told.value.isEmpty, "somebody wanted it so")
+        await runs.state.close()
+    }
+
+    /// The same for one whose process is told to stop before it hears of the cancel.
+    @Test func aStoppedRunThatIsCancelledStartsNoMore() async throws {
+        let runs = try await ScriptedRuns()
+        let started = TestSignal()
+        let first = runs.runner { _ in
+            started.fire()
+            try await Task.sleep(for: .seconds(600))
+            return 0
+        }
+        let id = RunID()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await first.run() }
+            try await first.submit("scripted", RunOptions(), trigger: .api, requestedBy: "test", id: id)
+            await started.wait()
+            #expect(try await runs.ledger.requestCancel(id, by: "test"))
+            group.cancelAll()
+        }
+        #expect(try await runs.ledger.run(id)?.state == .cancelled)
+        #expect(try await runs.runner(holder: "two") { _ in 0 }.recover { _ in true } == 0)
+        #expect(try await runs.ledger.runs().count == 1)
+        await runs.state.close()
+    }
+
     /// A target that cannot be reached for a moment while the fence is raised costs a retry, not the run.
     @Test func raisingTheFenceIsTriedAgain() async throws {
         let runs = try await ScriptedRuns()

@@ -43,6 +43,7 @@ struct ScriptedRuns {
         targets: [PGPool] = [],
         settings: RunSettings = RunSettings(),
         holder: String = "one",
+        ended: @escaping JobRunner.Ended = { _ in },
         _ body: @escaping @Sendable (RunContext) async throws -> Int
     ) -> JobRunner {
         JobRunner(
@@ -50,7 +51,8 @@ struct ScriptedRuns {
             jobs: [ScriptedJob(targets: targets, body: body)],
             holder: holder,
             settings: settings,
-            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
+            ended: ended
         )
     }
 

@@ -18,7 +18,7 @@ package enum SchedulerAnswer {
 
     package static func schedule(_ status: ScheduleStatus) -> JSONValue {
         let definition = status.definition
-        let zone = definition.timeZone.identifier
+        let zone = definition.timeZone.name
         return [
             "job": .string(definition.job.rawValue), "expression": .string(definition.expressionText),
             "words": .string(definition.expressionWords),

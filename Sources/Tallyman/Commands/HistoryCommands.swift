@@ -129,7 +129,7 @@ struct JobsCommand: TallyCommand {
                     [
                         "job": .string(name), "options": .array(options.map { .string($0) }),
                         "schedule": schedules[name].map { .string($0.expression.text) } ?? .null,
-                        "timeZone": schedules[name].map { .string($0.timeZone.identifier) } ?? .null,
+                        "timeZone": schedules[name].map { .string($0.timeZone.name) } ?? .null,
                     ]
                 }
             ),
