@@ -95,7 +95,16 @@ import Testing
         facts.jobs[0].schedule = try await Self.schedule()
         #expect(
             OverviewVerdict(facts).sentence
-                == "Nothing is wrong: every job's last run was proved, both sides of product_sync hold the same."
+                == "Nothing is wrong: every job's last run was proved; product_sync: both sides hold the same."
+        )
+    }
+
+    @Test func whatIsNewerInTheTargetIsNotTheSame() {
+        let newer = Fixture.record(.succeeded, counts: ["missingProducts": 0, "newerInTarget": 1_200])
+        let verdict = OverviewVerdict(Self.facts { $0.compared = newer })
+        #expect(verdict.level == .ok)
+        #expect(
+            verdict.sentence == "Nothing is wrong: nothing is missing, extra or stale, 1,200 newer in the target."
         )
     }
 

@@ -128,8 +128,8 @@ package struct OverviewVerdict: Sendable {
         let proved = "every job's last run was proved"
         let names = comparing.map(\.job.name.rawValue).joined(separator: " and ")
         let same =
-            comparing.count == judged.count
-            ? "both sides hold the same" : "\(proved), both sides of \(names) hold the same"
+            (comparing.count == judged.count ? "" : "\(proved); \(names): ")
+            + ValidationAnswer.sameness(comparing.compactMap(\.compared))
         return OverviewVerdict(
             level: .ok,
             sentence: "Nothing is wrong: \(comparing.isEmpty ? proved : same).",
