@@ -42,7 +42,7 @@ enum EngineMetric {
         return parts.seconds * 1_000_000_000 + parts.attoseconds / 1_000_000_000
     }
 
-    /// 1 for the state of the job's newest run, 0 for every other state.
+    /// 1 for the state of the job's newest run that may write, 0 for every other state.
     static func newestRun(_ job: JobName, _ newest: RunState) {
         for state in RunState.allCases {
             Gauge(label: "etl_run_state", dimensions: [("source", job.rawValue), ("state", state.rawValue)])
@@ -55,53 +55,23 @@ enum EngineMetric {
             .record(date.timeIntervalSince1970)
     }
 
+    static func scheduleInterval(_ job: JobName, _ seconds: TimeInterval) {
+        Gauge(label: "etl_schedule_interval_seconds", dimensions: [("source", job.rawValue)]).record(seconds)
+    }
+
+    static func openLetters(_ job: JobName, _ count: Int) {
+        Gauge(label: "etl_dead_letters_open", dimensions: [("source", job.rawValue)]).record(count)
+    }
+
+    /// Nil: never yet.
+    static func historyRead(at date: Date?) {
+        Gauge(label: "etl_history_read_timestamp_seconds").record(date?.timeIntervalSince1970 ?? 0)
+    }
+
     static func shards(_ job: JobName, _ states: [ShardRecord.State: Int]) {
         for state in ShardRecord.State.allCases {
             Gauge(label: "etl_shards", dimensions: [("source", job.rawValue), ("state", state.rawValue)])
                 .record(states[state] ?? 0)
-        }
-    }
-}
-
-/// Gauges that must be right on every replica and after a restart, though another process made the history.
-package struct HistoryGauges: Sendable {
-    private let ledger: Ledger
-    private let jobs: [any Job]
-
-    package init(ledger: Ledger, jobs: [any Job]) {
-        self.ledger = ledger
-        self.jobs = jobs
-    }
-
-    private static let runsLookedAt = 20
-
-    /// Reads the ledger once a minute until cancelled; while it cannot be read, the gauges stay as they are.
-    package func run() async throws {
-        while true {
-            try await refresh()
-            try await Task.sleep(for: .seconds(60))
-        }
-    }
-
-    private func refresh() async throws {
-        for job in jobs {
-            do {
-                if let states = try await ShardStore(state: ledger.state).statesOfNewest(job.name) {
-                    EngineMetric.shards(job.name, states)
-                }
-                if let end = try await ledger.lastSuccess(job: job.name)?.finishedAt {
-                    EngineMetric.lastSuccess(job.name, at: end)
-                }
-                let runs = try await ledger.runs(job: job.name, limit: Self.runsLookedAt)
-                if let newest = runs.first(where: { $0.state != .skipped }) {
-                    EngineMetric.newestRun(job.name, newest.state)
-                }
-                if let told = runs.first(where: { [.succeeded, .partial].contains($0.state) }) { job.publish(told) }
-            } catch {
-                // Readiness and its metric tell about a state database that is away.
-                if Task.isCancelled { throw CancellationError() }
-                return
-            }
         }
     }
 }

@@ -246,7 +246,7 @@ package final class JobRunner: Sendable {
 
     /// The run's record once it has ended, also when another replica runs it.
     ///
-    /// Throws `.leaseLost` for a run of this process whose end the ledger did not take: nobody may be there to write it.
+    /// Throws `.leaseLost` for a run of this process whose end the ledger did not take: maybe nobody will write it.
     package func wait(_ id: RunID) async throws -> RunRecord {
         let over = active.withLock { $0[id]?.over }
         _ = try await over?.receive()

@@ -103,6 +103,7 @@ package final class Scheduler: Sendable {
 
     /// Leads when it can, fires what is due, until cancelled. A lost database is tried again, never fatal.
     package func run() async throws {
+        SchedulerMetric.leads(false)
         while !Task.isCancelled {
             do {
                 try await leadOnce()
@@ -345,6 +346,14 @@ package final class Scheduler: Sendable {
 }
 
 extension ScheduleDefinition {
+    /// The longer of the times between the fire after `date` and the one before, and between that and its predecessor.
+    ///
+    /// Of a schedule that rests at night it is the night, until the second fire of the day. Nil without two fires.
+    func interval(around date: Date) -> TimeInterval? {
+        let fires = [expression.next(after: date, in: timeZone)].compactMap(\.self) + pastInstants(before: date)
+        return zip(fires, fires.dropFirst()).map { $0.timeIntervalSince($1) }.max()
+    }
+
     /// The last two instants before `date`, the later first.
     func pastInstants(before date: Date) -> [Date] {
         guard let last = expression.previous(before: date, in: timeZone) else { return [] }

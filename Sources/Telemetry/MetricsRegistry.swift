@@ -35,8 +35,12 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
     }
 
     private let state = Mutex(State())
+    private static let installed: Void = MetricsSystem.bootstrap(shared)
 
     package init() {}
+
+    /// Makes `shared` the place of every metric of the process; again changes nothing.
+    package static func install() { installed }
 
     /// The HELP line of a metric.
     package func describe(_ name: String, help: String) {

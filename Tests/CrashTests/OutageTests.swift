@@ -6,6 +6,36 @@ import Testing
 @Suite(.serialized) struct OutageTests {
     private static let products = 20_000
 
+    /// What is away is the database that every run needs: the metrics tell of it all the same, from the first look on.
+    @Test func theMetricsTellOfAStateDatabaseThatIsAway() async throws {
+        let replicas = try await Replicas.make(products: 0)
+        guard let port = URL(string: replicas.cart)?.port else { throw TestServiceMissing("the URL has no port") }
+        let proxy = try TCPProxy(to: port)
+        let daemon = try await replicas.daemon(through: proxy.port)
+        func metrics(hold lines: [String]) async throws -> Bool {
+            let page = try await daemon.send("GET", "/metrics").text
+            return lines.allSatisfy { page.contains("\n\($0)") }
+        }
+        try await Eventually.holds("all is well") {
+            try await metrics(hold: ["etl_dependency_up{dependency=\"postgresql\"} 1", "etl_scheduler_leader 1"])
+        }
+        proxy.refuse(true)
+        proxy.cut()
+        try await Eventually.holds("the metrics tell", within: .seconds(60)) {
+            try await metrics(hold: [
+                "etl_dependency_up{dependency=\"postgresql\"} 0", "etl_dependency_up{dependency=\"leases\"} 0",
+                "etl_dependency_up{dependency=\"productMongodb\"} 1", "etl_scheduler_leader 0",
+            ])
+        }
+        let second = try await replicas.daemon(through: proxy.port)
+        let page = try await second.send("GET", "/metrics").text
+        #expect(page.contains("\netl_scheduler_leader 0"), "a replica that never led says so")
+        #expect(page.contains("\netl_history_read_timestamp_seconds 0"), "and that it has read nothing")
+        for one in [daemon, second] { one.signal(SIGKILL) }
+        replicas.source.stop()
+        proxy.close()
+    }
+
     private struct Bench {
         let source: MongoStandIn
         let postgres: RestartablePostgres

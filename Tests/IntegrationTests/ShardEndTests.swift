@@ -201,4 +201,22 @@ import Testing
         await bench.close()
         server.stop()
     }
+
+    /// Both sides are counted range by range, which would not find what no range holds.
+    @Test func rangesThatLeaveSomethingOutFailTheRun() async throws {
+        let (server, bench) = try await Self.shop(orphans: 0)
+        let shards = ShardProcess(bench, Self.settings())
+        let run = RunID()
+        try await shards.carry(0, of: 2, run: run)
+        try await bench.execute(
+            "UPDATE etl.shards SET lower_bound = jsonb_set(lower_bound, '{target}', '\"ffff\"') WHERE shard = 1"
+        )
+        _ = try await shards.carry(1, of: 2, run: run)
+        let ended = try await shards.record(run)
+        #expect(ended.state == .failed)
+        #expect(ended.error?.kind == TallyError.Kind.proofFailed.rawValue)
+        #expect(ended.error?.summary.contains("leave something out") == true, "\(String(describing: ended.error))")
+        await bench.close()
+        server.stop()
+    }
 }

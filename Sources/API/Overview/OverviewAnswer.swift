@@ -8,7 +8,7 @@ package enum OverviewAnswer {
     package static func gather(_ ports: APIPorts) async -> OverviewFacts {
         var facts = OverviewFacts(now: Date())
         facts.isDraining = ports.isDraining()
-        async let answers = ports.probeAnswers()
+        async let answers = ports.probes.answers()
         var jobs = ports.runs.jobs.map { JobFacts(job: $0) }
         do {
             let status = try await ports.scheduler.status()

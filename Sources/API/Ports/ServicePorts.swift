@@ -17,13 +17,33 @@ package struct NamedProbe: Sendable {
     package let name: String
     /// False for what is no connection, such as missing migrations: `/health` names it among its reasons only.
     package let isConnection: Bool
-    package let ask: Probe
+    private let ask: Probe
 
-    /// Whoever asks sets the deadline: two seconds.
     package init(_ name: String, isConnection: Bool = true, ask: @escaping Probe) {
         self.name = name
         self.isConnection = isConnection
         self.ask = ask
+    }
+
+    /// Asks; what has not answered within two seconds has failed.
+    fileprivate func answer() async -> ProbeResult {
+        do {
+            return try await withDeadline(.seconds(2), during: "api.probe") { await ask() }
+        } catch {
+            return .failed("no answer within 2 s")
+        }
+    }
+}
+
+extension [NamedProbe] {
+    /// Asks all at once, two seconds at most; the answers in the order of the names.
+    package func answers() async -> [(name: String, result: ProbeResult)] {
+        await withTaskGroup(of: (name: String, result: ProbeResult).self) { group in
+            for probe in self { group.addTask { (probe.name, await probe.answer()) } }
+            var answers: [(name: String, result: ProbeResult)] = []
+            for await answer in group { answers.append(answer) }
+            return answers.sorted { $0.name < $1.name }
+        }
     }
 }
 

@@ -48,7 +48,7 @@ struct ProbeRoutes: Sendable {
 
     private func ready() async throws -> ServerResponse {
         guard !ports.isDraining() else { throw Self.draining }
-        let reasons = await ports.probeAnswers().compactMap { name, result -> String? in
+        let reasons = await ports.probes.answers().compactMap { name, result -> String? in
             if case .failed(let reason) = result { "\(name): \(reason)" } else { nil }
         }
         guard reasons.isEmpty else {
@@ -65,7 +65,7 @@ struct ProbeRoutes: Sendable {
     }
 
     private func health() async throws -> ServerResponse {
-        let results = await ports.probeAnswers()
+        let results = await ports.probes.answers()
         var connections: [String: JSONValue] = [:]
         var reasons: [JSONValue] = []
         let connected = Set(ports.probes.filter(\.isConnection).map(\.name))
@@ -97,29 +97,4 @@ struct ProbeRoutes: Sendable {
     }
 
     private func rounded(_ number: Double) -> Double { (number * 10).rounded() / 10 }
-}
-
-extension APIPorts {
-    /// How long a database may take to answer a probe.
-    static let probeWithin = Duration.seconds(2)
-
-    /// All probes at once, each with its deadline, in the order of their names.
-    func probeAnswers() async -> [(String, ProbeResult)] {
-        await withTaskGroup(of: (String, ProbeResult).self) { group in
-            for probe in probes {
-                group.addTask { (probe.name, await Self.ask(probe.ask)) }
-            }
-            var results: [(String, ProbeResult)] = []
-            for await result in group { results.append(result) }
-            return results.sorted { $0.0 < $1.0 }
-        }
-    }
-
-    private static func ask(_ probe: @escaping NamedProbe.Probe) async -> ProbeResult {
-        do {
-            return try await withDeadline(probeWithin, during: "api.probe") { await probe() }
-        } catch {
-            return .failed("no answer within 2 s")
-        }
-    }
 }

@@ -59,6 +59,17 @@ package struct Comparison: Sendable {
         return try await lookUp(brackets, deliver)
     }
 
+    /// Looks at these keys alone, on both sides. The totals stay empty.
+    package func run(keys: [[UInt8]], _ deliver: @Sendable (Findings) async throws -> Void) async throws -> Totals {
+        for start in stride(from: 0, to: keys.count, by: KeyedComparison.keysMax) {
+            let part = keys[start..<min(keys.count, start + KeyedComparison.keysMax)]
+            var findings = try await keyed.again(Array(part))
+            findings.mayBeOutrun = true
+            try await deliver(findings)
+        }
+        return Totals()
+    }
+
     // MARK: Merge
 
     private func merge(

@@ -110,8 +110,18 @@ struct FindingsSettler {
         for row in 0..<rows.count where tally.missingIDs.count < SyncTally.idsMax {
             tally.missingIDs.append(plan.key.text(rows.key(row)))
         }
-        guard let proving else { return }
-        for row in 0..<rows.count where !proving.excused.contains(Array(rows.key(row))) { unproved.missing += 1 }
+        guard proving != nil else { return }
+        for row in 0..<rows.count where doubts(rows.key(row)) { unproved.missing += 1 }
+    }
+
+    /// Whether a difference at this key refutes the proof; the key is kept then.
+    @discardableResult
+    mutating func doubts(_ key: ArraySlice<UInt8>) -> Bool {
+        guard let proving else { return false }
+        let key = Array(key)
+        guard !proving.excused.contains(key) else { return false }
+        if unproved.keys.count < Unproved.keysMax { unproved.keys.append(key) }
+        return true
     }
 
     /// Rows that are not open dead letters with the same values; those are counted as dead letters.
@@ -182,7 +192,7 @@ struct FindingsSettler {
 
     private mutating func noteStale(_ source: RowBatch, _ target: RowBatch, _ row: Int) {
         tally.stale += 1
-        if let proving, !proving.excused.contains(Array(source.key(row))) { unproved.stale += 1 }
+        if doubts(source.key(row)) { unproved.stale += 1 }
         guard tally.staleRows.count < SyncTally.idsMax else { return }
         let columns = ImageComparison.differingColumns(
             source.bytes.span,
@@ -246,6 +256,12 @@ struct FindingsSettler {
         tally.changedMeanwhile += removal.left + removal.gone
         if let warning = removal.warning { tally.warnings.append(warning) }
         settled.removed.formUnion(removal.keys)
+    }
+
+    /// Adds a later pass of the same run, which repaired some keys once more.
+    mutating func merge(some again: FindingsSettler) {
+        settled.excused.formUnion(again.settled.excused)
+        tally.add(some: again.tally)
     }
 
     /// Adds a later pass of the same run, which looked at everything once more.

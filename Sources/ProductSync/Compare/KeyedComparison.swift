@@ -51,8 +51,8 @@ package struct KeyedComparison: Sendable {
 
     /// INV-5: the page without the documents whose key another one has that comes before them; those are unkeyable.
     ///
-    /// Two `_id`s of one key are of two types, so of two pages, or two spellings of one UUID. Ids are looked up where the
-    /// key may have one that comes before: for most collections none are.
+    /// Two `_id`s of one key are of two types, so of two pages, or two spellings of one UUID. Ids are looked up where
+    /// the key may have one that comes before: for most collections none are.
     package func withoutRepeated(_ page: SourcePage) async throws -> SourcePage {
         let keys = page.rows.keys
         var repeated: Set<Int> = []

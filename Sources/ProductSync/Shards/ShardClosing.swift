@@ -98,15 +98,26 @@ struct ShardClosing {
     /// Bytes of keys that are held at once.
     private static let keysBytesMax = 64 << 20
 
+    /// Counts both sides as they are now, one range at a time: a count of everything would outlast the source's patience
+    /// with one answer, and the run's with a stage that does not move.
     private func count(_ shards: [ShardRecord], _ tally: SyncTally, absent: Int) async throws -> FinalCount {
-        var source = 0
-        for shard in shards {
-            let range = try SyncRange(shard.bounds, pairing: .independent).source
-            // One range at a time: a count of everything would outlast the source's patience with one answer.
-            source += try await SourceReader(pool: job.mongo, plan: plan, context: context, range: range).count()
+        let ranges = try shards.map { try SyncRange($0.bounds, pairing: .independent) }
+        guard SideRange.areWhole(ranges.map(\.source)), SideRange.areWhole(ranges.map(\.target)) else {
+            throw TallyError(
+                .proofFailed,
+                during: "sync.finalCount",
+                "the ranges of run \(run) leave something out or overlap",
+                remedy: "Somebody changed etl.shards. Begin a new run."
+            )
         }
-        let target = try await TargetReader(pool: job.cart, plan: plan, context: context)
-            .count(keyedOnly: !tally.mergedStreams)
+        var source = 0
+        var target = 0
+        for range in ranges {
+            source += try await SourceReader(pool: job.mongo, plan: plan, context: context, range: range.source).count()
+            target += try await TargetReader(pool: job.cart, plan: plan, context: context, range: range.target)
+                .count(keyedOnly: !tally.mergedStreams)
+            context.progress.touch()
+        }
         return FinalCount(
             expectedSource: tally.source,
             countedSource: source,

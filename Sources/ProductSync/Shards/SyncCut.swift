@@ -85,13 +85,9 @@ package struct SyncCut: Sendable {
         let key = PGIdentifier.quote(plan.columns[0].name)
         let shares = (1..<count).map { "\(Double($0) / Double(count))" }.joined(separator: ",")
         let wanted = SourceSampler.wanted(parts: count)
+        let rowsKnown = try await rowsKnown()
         let keys = try await context.retrying("target.sample") {
             try await target.withConnection { connection in
-                let rows = try await connection.query(
-                    "SELECT greatest(reltuples, 0)::float8 FROM pg_class WHERE oid = $1::text::regclass",
-                    [.text(plan.tableSQL)]
-                )
-                let rowsKnown = try rows.rows.first?[0].double() ?? 0
                 // Pages are drawn, not rows: ten times the wanted rows come from enough of them.
                 let percent = rowsKnown > 0 ? min(100, max(0.001, 1_000 * Double(wanted) / rowsKnown)) : 100
                 return try await connection.query(
@@ -104,6 +100,24 @@ package struct SyncCut: Sendable {
         var bounds: [String] = []
         for key in keys where key != bounds.last { bounds.append(key) }
         return bounds
+    }
+
+    /// About how many rows the target has, its partitions' together; by its size, at 100 bytes a row, where nobody has
+    /// analysed it.
+    package func rowsKnown() async throws -> Double {
+        try await context.retrying("target.sample") {
+            try await target.withConnection { connection in
+                try await connection.query(
+                    """
+                    SELECT coalesce(sum(CASE WHEN reltuples > 0 THEN reltuples ELSE pg_relation_size(oid) / 100 END), 0)
+                        ::float8
+                    FROM pg_class WHERE relkind <> 'p' AND (oid = $1::text::regclass
+                        OR oid IN (SELECT relid FROM pg_partition_tree($1::text::regclass)))
+                    """,
+                    [.text(plan.tableSQL)]
+                ).rows.first?[0].double() ?? 0
+            }
+        }
     }
 
     /// What all shards of a run must be told alike: what each column is filled from, and on which servers.

@@ -1,6 +1,8 @@
 package import Engine
+import Logging
 package import Mongo
 import Runtime
+import Telemetry
 
 /// Reads the source collection by keyset pages on `_id`.
 ///
@@ -138,16 +140,25 @@ package struct SourceReader: Sendable {
         }
     }
 
-    /// How many documents the range has now, counted by the server, one bracket's share at a time.
+    /// How many documents the range has now, counted by the server, one bracket's share at a time; by reading their ids
+    /// where it does not answer, since a count of very many takes longer than a socket waits for one answer.
     package func count() async throws -> Int {
-        var total = 0
-        for segment in IDSegment.all(of: try await brackets(), in: range) {
-            total += try await context.retrying("source.count") {
-                try await pool.withSession { try await $0.count(plan.collection, filter: segment.first) }
+        let brackets = try await brackets()
+        do {
+            var total = 0
+            for segment in IDSegment.all(of: brackets, in: range) {
+                total += try await pool.withSession { try await $0.count(plan.collection, filter: segment.first) }
+                context.progress.touch()
             }
-            context.progress.touch()
+            return total
+        } catch let error as TallyError where error.kind.disposition == .retry {
+            context.logger.event(
+                .notice,
+                "the source did not count a range; its ids are read instead",
+                [.kind: error.kind.rawValue]
+            )
+            return try await countByReading()
         }
-        return total
     }
 
     /// The same number found by reading every `_id`: slower, and right also where a server miscounts.

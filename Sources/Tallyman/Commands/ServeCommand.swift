@@ -51,8 +51,8 @@ struct ServeCommand: TallyCommand {
             services.append(Server(configuration: own, router: scraped, logger: Logger(label: "metrics")))
         }
         services += [
-            graph.eventService, graph.gaugeService, graph.notifierService, graph.runnerService,
-            graph.schedulerService, ReloadOnHangup(graph: graph), graph.startChecks, draining,
+            graph.eventService, graph.gaugeService, graph.dependencyService, graph.notifierService,
+            graph.runnerService, graph.schedulerService, ReloadOnHangup(graph: graph), graph.startChecks, draining,
         ]
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0) },

@@ -3,7 +3,6 @@ import CLibC
 import Engine
 import Foundation
 import Logging
-import Metrics
 import Runtime
 import Telemetry
 
@@ -80,7 +79,7 @@ enum ProcessSetup {
         LoggingSystem.bootstrap { label in
             RunLogHandler(LineLogHandler(label: label, format: log.format, level: level))
         }
-        MetricsSystem.bootstrap(MetricsRegistry.shared)
+        MetricsRegistry.install()
     }
 
     /// Who holds a lease: host and process, so that an operator finds it.

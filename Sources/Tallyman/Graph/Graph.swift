@@ -119,7 +119,17 @@ final class Graph: Sendable {
     var runnerService: any Service { UntilShutdown { [runner] in try await runner.run() } }
     var notifierService: any Service { UntilShutdown { [notifier] in try await notifier.run() } }
     var gaugeService: any Service {
-        UntilShutdown { [ledger, jobs] in try await HistoryGauges(ledger: ledger, jobs: jobs).run() }
+        let gauges = HistoryGauges(
+            ledger: ledger,
+            jobs: jobs,
+            letters: deadLetters,
+            schedules: { [scheduler] in scheduler.schedules },
+            logger: Logger(label: "gauges")
+        )
+        return UntilShutdown { try await gauges.run() }
+    }
+    var dependencyService: any Service {
+        UntilShutdown { [probes] in try await DependencyGauges(probes: probes).run() }
     }
     var schedulerService: any Service { UntilShutdown { [scheduler] in try await scheduler.run() } }
 

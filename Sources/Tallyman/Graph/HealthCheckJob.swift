@@ -1,11 +1,9 @@
 import API
 import Engine
-import Metrics
 import Postgres
 import Runtime
 
-/// Asks everything the features depend on, so that an outage shows in the metrics and the ledger before a run needs
-/// it.
+/// Asks everything the features depend on, so that an outage shows in the ledger before a run needs it.
 struct HealthCheckJob: Job {
     let name: JobName = "health_check"
     let knownOptions: Set<RunOptionName> = [.dryRun]
@@ -14,11 +12,8 @@ struct HealthCheckJob: Job {
 
     func run(_ context: RunContext) async throws -> RunSummary {
         context.progress.stage("probe")
-        var failures: [String] = []
-        for probe in probes {
-            let result = await probe.ask()
-            Gauge(label: "etl_dependency_up", dimensions: [("dependency", probe.name)]).record(result.isOK ? 1 : 0)
-            if case .failed(let reason) = result { failures.append("\(probe.name): \(reason)") }
+        let failures = await probes.answers().compactMap { name, result in
+            if case .failed(let reason) = result { "\(name): \(reason)" } else { nil }
         }
         guard failures.isEmpty else {
             throw TallyError(.sourceUnreachable, during: "health.probe", failures.joined(separator: "; "))
