@@ -67,7 +67,7 @@ let package = Package(
         .target(name: "HTTPClient", dependencies: ["Runtime"], swiftSettings: safe),
         .target(
             name: "Engine",
-            dependencies: ["Cron", "Postgres", "Runtime", "Telemetry", log, metrics, lifecycle],
+            dependencies: ["Cron", "Postgres", "Runtime", "Telemetry", log, metrics, lifecycle, crypto],
             resources: [.embedInCode("Migrations")],
             swiftSettings: safe
         ),

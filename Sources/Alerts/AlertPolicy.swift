@@ -121,7 +121,7 @@ package struct AlertPolicy: Sendable {
         return Observation(
             subject: .deadLetters,
             state: count > 0 ? "open" : Observation.good,
-            title: count > 0 ? "\(ending.job) left \(count) dead letters" : "\(ending.job) left no dead letters",
+            title: "\(ending.job) " + (count > 0 ? "left \(count) dead letters" : "has no dead letters any more"),
             lines: count > 0 ? ["tallyman dead-letters list names key and reason."] : []
         )
     }

@@ -14,20 +14,24 @@ package final class Notifier: Sendable {
     private static let queueMax = 256
     private static let attemptsMax = 3
     private static let noteLimit = Duration.seconds(5)
+    private static let askLimit = Duration.seconds(10)
 
     private let policy: AlertPolicy
     private let store: NoticeStore
     private let sinks: [any AlertSink]
+    private let openLetters: @Sendable () async throws -> [JobName: Int]
     /// Seconds one attempt may take.
     private let attemptLimit: Duration
     private let pause: Duration
     private let logger: Logger
     private let queue = BoundedChannel<RunEnding>(capacity: queueMax)
 
+    /// `openLetters` counts open dead letters by job.
     package init(
         policy: AlertPolicy,
         store: NoticeStore,
         sinks: [any AlertSink],
+        openLetters: @escaping @Sendable () async throws -> [JobName: Int],
         attemptLimit: Duration = .seconds(10),
         pause: Duration = .seconds(2),
         logger: Logger
@@ -35,6 +39,7 @@ package final class Notifier: Sendable {
         self.policy = policy
         self.store = store
         self.sinks = sinks
+        self.openLetters = openLetters
         self.attemptLimit = attemptLimit
         self.pause = pause
         self.logger = logger
@@ -72,6 +77,7 @@ package final class Notifier: Sendable {
             if let news { _ = try await tell(news) }
             return
         }
+        if seen.subject == .deadLetters, seen.isGood, try await !isEmptied(ending.job) { return }
         let news = policy.alert(seen, previous: change.previous, of: ending, repeated: change.isRepeat)
         if let news, try await tell(news) == false { return }
         // Also while the daemon stops: what was told is not told again.
@@ -83,6 +89,22 @@ package final class Notifier: Sendable {
             } catch {
                 self.note(error, ending.job)
             }
+        }
+    }
+
+    /// A run that left no letter may not have read the records that wait: only a count says that none waits any more.
+    private func isEmptied(_ job: JobName) async throws -> Bool {
+        do {
+            let open = try await withDeadline(Self.askLimit, during: "alerts.letters") { try await self.openLetters() }
+            return open[job, default: 0] == 0
+        } catch {
+            if Task.isCancelled { throw CancellationError() }
+            logger.event(
+                .warning,
+                "open dead letters cannot be counted",
+                [.job: job.rawValue, .error: "\(TallyError.wrapping(error, during: "alerts.letters"))"]
+            )
+            return false
         }
     }
 

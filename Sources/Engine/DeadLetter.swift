@@ -1,9 +1,11 @@
+import Crypto
 package import Postgres
 package import Runtime
 import Synchronization
 
 /// A record that could not be written, set aside so that the rest may flow (INV-5).
 package struct DeadLetter: Sendable, Equatable {
+    /// As `kept` gives it.
     package let key: String
     /// Safe to print: never a value.
     package let reason: String
@@ -22,12 +24,29 @@ package struct DeadLetter: Sendable, Equatable {
         fingerprint: [UInt8]?,
         payload: JSONValue? = nil
     ) {
-        self.key = key
+        self.key = Self.kept(key)
         self.reason = reason
         self.kind = kind
         self.columns = columns
         self.fingerprint = fingerprint
         self.payload = payload
+    }
+}
+
+extension DeadLetter {
+    /// An index takes no row beyond a third of a page, and a key is one with the job's name.
+    package static let keyBytesMax = 2_048
+
+    /// The key that a letter is kept under: a longer one is its beginning and its SHA-256, so that no two are alike.
+    ///
+    /// What is kept already stays as it is.
+    package static func kept(_ key: String) -> String {
+        guard key.utf8.count > keyBytesMax else { return key }
+        let digest = SHA256.hash(data: Array(key.utf8)).map { byte in
+            String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
+        }
+        // A scalar takes four bytes at most.
+        return String(String.UnicodeScalarView(key.unicodeScalars.prefix(256))) + "… sha256:" + digest.joined()
     }
 }
 
@@ -109,7 +128,7 @@ package final class DeadLetterSink: Sendable {
         }
     }
 
-    /// Open letters of the job: key → fingerprint, empty where there is none. At most 100,000.
+    /// Open letters of the job: key as it is kept → fingerprint, empty where there is none. At most 100,000.
     package func openFingerprints(in connection: PGConnection?) async throws -> [String: [UInt8]] {
         let open = try await on(connection) { connection in
             try await connection.query(
@@ -128,7 +147,7 @@ package final class DeadLetterSink: Sendable {
             try await connection.query(
                 "UPDATE etl.dead_letters SET resolved_at = clock_timestamp(), resolution = 'synced' "
                     + "WHERE job = $1 AND resolved_at IS NULL AND key = ANY ($2)",
-                [.text(job.rawValue), .textArray(keys)]
+                [.text(job.rawValue), .textArray(keys.map(DeadLetter.kept))]
             )
         }
     }

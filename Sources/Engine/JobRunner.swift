@@ -102,7 +102,7 @@ package final class JobRunner: Sendable {
                 throw RunBusy(job: job.name, running: whole.id)
             }
             // Who holds the lease is the only one: every other run of the job was left by a process that is gone.
-            try await close(try await ledger.open(job: job.name), targets: job.targets, under: lease)
+            _ = try await close(job.name, targets: job.targets, under: lease)
             try await ledger.insert(
                 id,
                 job.name,
@@ -164,16 +164,6 @@ package final class JobRunner: Sendable {
         return nil
     }
 
-    private func markInterrupted(_ record: RunRecord) async throws {
-        if record.state == .queued { try await ledger.move(record.id, to: .running) }
-        let stands = try await ledger.move(record.id, to: .interrupted)
-        logger.event(
-            .warning,
-            "a run left behind was closed",
-            [.runID: "\(record.id)", .job: record.job.rawValue, .state: stands.rawValue]
-        )
-    }
-
     /// Closes runs whose process died or froze, and starts them again where their job's policy says so, as it does
     /// with runs that ended because their process was told to stop; how many were found.
     ///
@@ -197,15 +187,12 @@ package final class JobRunner: Sendable {
     }
 
     /// Closes runs of a job whose lease is ours by now.
-    private func close(_ left: [RunRecord], targets: [PGPool], under lease: Lease) async throws {
-        guard let job = left.first?.job else { return }
-        // A process that only froze must not commit once its run is on record as interrupted (INV-1).
-        if left.contains(where: { $0.fence != nil }) {
-            for target in targets { try await Fence.raise(job, to: lease.fence, in: target) }
-            // That may have taken longer than a lease lives.
-            try await lease.renew()
+    private func close(_ job: JobName, targets: [PGPool], under lease: Lease) async throws -> [RunRecord] {
+        let left = try await ledger.closeLeft(job, targets: targets, under: lease)
+        for run in left {
+            logger.event(.warning, "a run left behind was closed", [.runID: "\(run.id)", .job: run.job.rawValue])
         }
-        for run in left { try await markInterrupted(run) }
+        return left
     }
 
     /// False when its process lives or has ended it, or when a target cannot be fenced: the next look tries again.
@@ -213,8 +200,7 @@ package final class JobRunner: Sendable {
         guard case .won(let lease) = try await lease(of: record.job, for: record.id) else { return false }
         do {
             let job = jobs[record.job] ?? record.job.whole.flatMap { jobs[$0] }
-            let left = try await ledger.open(job: record.job)
-            try await close(left, targets: job?.targets ?? [], under: lease)
+            let left = try await close(record.job, targets: job?.targets ?? [], under: lease)
             await lease.release()
             // It may have ended by itself between the look and the lease.
             return left.contains { $0.id == record.id }

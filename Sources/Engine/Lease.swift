@@ -235,6 +235,34 @@ actor Lease {
         TallyError(.leaseLost, during: "lease.renew", "another process has taken over \(name)")
     }
 
+    /// Does `body` and renews meanwhile; gives the lease back however that ends. Throws as `renew` does.
+    nonisolated func whileHeld<Result: Sendable>(
+        _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
+        do {
+            let result = try await withThrowingTaskGroup(of: Result?.self) { group in
+                group.addTask { try await body() }
+                group.addTask {
+                    while !Task.isCancelled {
+                        try await Task.sleep(for: .seconds(1))
+                        try await self.renew()
+                    }
+                    return nil
+                }
+                defer { group.cancelAll() }
+                while let next = try await group.next() {
+                    if let result = next { return result }
+                }
+                throw CancellationError()
+            }
+            await release()
+            return result
+        } catch {
+            await release()
+            throw error
+        }
+    }
+
     /// Gives the lease back; its lock goes with the session.
     func release() async {
         let (connection, name, fence) = (connection, name, fence)

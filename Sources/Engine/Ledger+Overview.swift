@@ -7,7 +7,8 @@ package enum NewestRun: Sendable, CaseIterable {
     case ended
     /// The newest that might write and was proved.
     case proved
-    /// The newest that compared to its end, dry or not.
+    /// The newest that ended with what it was asked for, dry or not, where that compared both sides: it counted what
+    /// was missing. Of a job that compares nothing there is none.
     case compared
 
     fileprivate var condition: String {
@@ -15,6 +16,14 @@ package enum NewestRun: Sendable, CaseIterable {
         case .ended: "NOT dry_run AND state NOT IN ('queued', 'running', 'skipped')"
         case .proved: "NOT dry_run AND state = 'succeeded'"
         case .compared: "state IN ('succeeded', 'partial')"
+        }
+    }
+
+    /// What the one run found must be: asked of no other, so that a job without such runs costs no walk through them.
+    fileprivate var demand: String {
+        switch self {
+        case .ended, .proved: "true"
+        case .compared: "summary -> 'counts' ? 'missingProducts'"
         }
     }
 }
@@ -27,6 +36,7 @@ extension Ledger {
             SELECT \(Self.columns) FROM unnest($1::text[]) AS wanted(name)
             CROSS JOIN LATERAL (SELECT * FROM etl.runs WHERE job = wanted.name AND \(which.condition)
                 ORDER BY queued_at DESC, id DESC LIMIT 1) AS newest
+            WHERE \(which.demand)
             """,
             [.textArray(jobs.map(\.rawValue))]
         )

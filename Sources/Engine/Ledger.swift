@@ -13,7 +13,7 @@ package struct Ledger: Sendable {
     static let columns = """
         id, job, trigger, requested_by, dry_run, state, fence, queued_at, started_at, finished_at, heartbeat_at,
         progress::text, summary::text, error::text, attempt, resumed_from, part_of, in_parts,
-        (options - 'dryRun')::text
+        cancel_requested_by IS NOT NULL, (options - 'dryRun')::text
         """
 
     package func run(_ id: RunID) async throws -> RunRecord? {
@@ -81,7 +81,7 @@ package struct Ledger: Sendable {
             trigger: trigger,
             requestedBy: try row[3].string(),
             dryRun: try row[4].bool(),
-            options: try json(row[18]) ?? [:],
+            options: try json(row[19]) ?? [:],
             state: state,
             fence: row[6].isNull ? nil : try row[6].int64(),
             queuedAt: try row[7].date(),
@@ -95,7 +95,8 @@ package struct Ledger: Sendable {
             attempt: try row[14].int(),
             resumedFrom: row[15].isNull ? nil : RunID(rawValue: try row[15].uuid()),
             partOf: row[16].isNull ? nil : RunID(rawValue: try row[16].uuid()),
-            isInParts: try row[17].bool()
+            isInParts: try row[17].bool(),
+            isCancelRequested: try row[18].bool()
         )
     }
 

@@ -82,6 +82,22 @@ package final class RunContext: Sendable {
         )
     }
 
+    /// Does what one process at a time may do for the run that this one is a part of: end it (INV-4). nil, and nothing
+    /// is done, while another process is at it.
+    ///
+    /// Throws `.leaseLost` when another process has taken over.
+    package func endingWhole<Result: Sendable>(
+        _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result? {
+        guard let parts, let partOf else { return try await body() }
+        let name = Lease.name(of: JobName(rawValue: "\(partOf.job)\(JobName.partMark)end"))
+        let attempt = try await retrying("lease.end") {
+            try await Lease.acquire(name, run: partOf.run, holder: parts.holder, settings: parts.state.settings)
+        }
+        guard case .won(let lease) = attempt else { return nil }
+        return try await lease.whileHeld(body)
+    }
+
     /// The shards of runs, where this run may have some.
     package var shards: ShardStore? { parts.map { ShardStore(state: $0.state) } }
 

@@ -154,6 +154,8 @@ package struct RunRecord: Sendable {
     package let partOf: RunID?
     /// Carried by the processes of its parts, not by one of its own.
     package let isInParts: Bool
+    /// Somebody asked to cancel it.
+    package let isCancelRequested: Bool
 
     package init(
         id: RunID,
@@ -174,7 +176,8 @@ package struct RunRecord: Sendable {
         attempt: Int = 1,
         resumedFrom: RunID? = nil,
         partOf: RunID? = nil,
-        isInParts: Bool = false
+        isInParts: Bool = false,
+        isCancelRequested: Bool = false
     ) {
         self.id = id
         self.job = job
@@ -195,6 +198,7 @@ package struct RunRecord: Sendable {
         self.resumedFrom = resumedFrom
         self.partOf = partOf
         self.isInParts = isInParts
+        self.isCancelRequested = isCancelRequested
     }
 }
 

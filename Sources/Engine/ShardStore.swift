@@ -21,13 +21,15 @@ package struct ShardStore: Sendable {
     /// Cuts a run whose shards are carried inside its own process.
     ///
     /// `resumed`: the run taken up again; when its cut fits, that cut and the shards that were done are taken over, so
-    /// that only what was lost is done again. `cut` is asked for only otherwise.
+    /// that only what was lost is done again, and what was found longer ago than parts are waited for. `cut` is asked
+    /// for only otherwise. Doing it again is harmless: a run that has a cut keeps it.
     package func cut(
         _ run: RunID,
         resuming resumed: RunID?,
         fits: (JSONValue) -> Bool,
         _ cut: () async throws -> ShardCut
     ) async throws {
+        if case .some = try await facts(of: run) { return }
         if let resumed, let facts = try await facts(of: resumed), fits(facts) {
             return try await adopt(resumed, by: run)
         }
@@ -51,9 +53,11 @@ package struct ShardStore: Sendable {
                 """
                 INSERT INTO etl.shards (run_id, shard, lower_bound, upper_bound, state, attempts, counts, details,
                     dead_letters, remainder, started_at, finished_at)
-                SELECT $1, shard, lower_bound, upper_bound, CASE state WHEN 'done' THEN 'done' ELSE 'waiting' END,
-                    attempts, counts, details, dead_letters, remainder, started_at, finished_at
-                FROM etl.shards WHERE run_id = $2
+                SELECT $1, o.shard, o.lower_bound, o.upper_bound, coalesce(d.state, 'waiting'), o.attempts, d.counts,
+                    d.details, coalesce(d.dead_letters, 0), d.remainder, d.started_at, d.finished_at
+                FROM etl.shards o LEFT JOIN etl.shards d ON d.run_id = o.run_id AND d.shard = o.shard
+                    AND d.state = 'done' AND d.finished_at >= now() - \(Ledger.partsPatienceSQL)
+                WHERE o.run_id = $2
                 """,
                 [.uuid(run.rawValue), .uuid(old.rawValue)]
             )
@@ -72,15 +76,17 @@ package struct ShardStore: Sendable {
         }
     }
 
-    /// Takes a shard for the run `part`, which won its lease; nil for a shard inside its whole's process.
+    /// Takes a shard for the run `part`, which won its lease; nil for a shard inside its whole's process. Doing it again
+    /// is harmless.
     ///
-    /// Throws `.leaseLost` when the whole run has ended, `.requestInvalid` for a shard it does not have.
+    /// Throws `.leaseLost` when the whole run has ended, `.cancelled` when it was cancelled, `.requestInvalid` for a
+    /// shard it does not have.
     package func take(_ index: Int, of run: RunID, by part: RunID?, fence: Int64?) async throws -> Taken {
         try await changing(run) { connection in
             let taken = try await connection.query(
                 """
                 UPDATE etl.shards SET state = CASE state WHEN 'done' THEN 'done' ELSE 'running' END,
-                    attempts = attempts + CASE state WHEN 'done' THEN 0 ELSE 1 END,
+                    attempts = attempts + CASE WHEN state = 'done' OR part_run = $3 THEN 0 ELSE 1 END,
                     part_run = CASE state WHEN 'done' THEN part_run ELSE $3 END,
                     fence = CASE state WHEN 'done' THEN fence ELSE $4 END,
                     started_at = CASE state WHEN 'done' THEN started_at ELSE clock_timestamp() END
@@ -100,16 +106,18 @@ package struct ShardStore: Sendable {
         }
     }
 
-    /// Notes that a shard is done; true when it was the last of its run.
+    /// Notes that a shard is done; true when it was the last of its run. Doing it again is harmless: the reply to the
+    /// first time may have been lost.
     ///
-    /// Throws `.leaseLost` when another process has taken the shard, or when the whole run has ended.
+    /// Throws `.leaseLost` when another process has taken the shard or the whole run has ended, `.cancelled` when that
+    /// was cancelled.
     package func finish(_ index: Int, of run: RunID, by part: RunID?, _ result: ShardResult) async throws -> Bool {
         try await changing(run) { connection in
             let done = try await connection.query(
                 """
                 UPDATE etl.shards SET state = 'done', counts = $4, details = $5, dead_letters = $6, remainder = $7,
                     finished_at = clock_timestamp()
-                WHERE run_id = $1 AND shard = $2 AND state = 'running' AND part_run IS NOT DISTINCT FROM $3::uuid
+                WHERE run_id = $1 AND shard = $2 AND state <> 'waiting' AND part_run IS NOT DISTINCT FROM $3::uuid
                 """,
                 [
                     .uuid(run.rawValue), .int(Int64(index)), part.map { .uuid($0.rawValue) } ?? .null,
@@ -136,10 +144,36 @@ package struct ShardStore: Sendable {
         ).rows.first?[0].bool() ?? false
     }
 
-    /// Ends a run in parts; false when somebody else has ended it.
+    /// Notes that the end of a run is begun; whether that was begun before, and may have got somewhere. nil when the run
+    /// has ended by now.
+    ///
+    /// Throws `.cancelled` when the run was cancelled.
+    package func beginClosing(_ run: RunID) async throws -> Bool? {
+        let begun = try await state.withConnection { connection in
+            try await connection.query(
+                """
+                UPDATE etl.runs
+                SET cut = jsonb_set(cut, '{closings}', to_jsonb(coalesce((cut ->> 'closings')::int, 0) + 1))
+                WHERE id = $1 AND state = 'running'
+                RETURNING (cut ->> 'closings')::int > 1, cancel_requested_by IS NOT NULL
+                """,
+                [.uuid(run.rawValue)]
+            ).rows.first
+        }
+        guard let begun else { return nil }
+        if try begun[1].bool() { throw Self.cancelled(run) }
+        return try begun[0].bool()
+    }
+
+    private static func cancelled(_ run: RunID) -> TallyError {
+        TallyError(.cancelled, during: "shard.change", "run \(run) was cancelled")
+    }
+
+    /// Ends a run in parts; false when somebody else has ended it. Throws `.cancelled` when it was cancelled.
     package func end(_ run: RunID, as next: RunState, summary: JSONValue?, error: RunError? = nil) async throws -> Bool
     {
-        try await state.withConnection { _ = try await ledger.noteWhole(run, on: $0) }
+        let cancelledBy = try await state.withConnection { try await ledger.noteWhole(run, on: $0) }
+        guard cancelledBy == nil else { throw Self.cancelled(run) }
         do {
             try await ledger.move(run, to: next, summary: summary, error: error)
             return true
@@ -162,6 +196,8 @@ package struct ShardStore: Sendable {
     }
 
     /// Orders changes of one run's shards: of two that finish at once exactly one is the last.
+    ///
+    /// Throws `.cancelled` once somebody has asked to cancel the run: short shards end before a heartbeat hears of it.
     private func changing<Result: Sendable>(
         _ run: RunID,
         _ body: (PGConnection) async throws -> Result
@@ -169,9 +205,12 @@ package struct ShardStore: Sendable {
         try await state.withConnection { connection in
             try await connection.withTransaction { connection in
                 let held = try await connection.query(
-                    "SELECT state FROM etl.runs WHERE id = $1 FOR UPDATE",
+                    "SELECT state, cancel_requested_by IS NOT NULL FROM etl.runs WHERE id = $1 FOR UPDATE",
                     [.uuid(run.rawValue)]
                 )
+                if try held.rows.first?[1].bool() == true {
+                    throw Self.cancelled(run)
+                }
                 guard try held.rows.first?[0].string() == RunState.running.rawValue else {
                     throw TallyError(
                         .leaseLost,
@@ -186,6 +225,8 @@ package struct ShardStore: Sendable {
     }
 
     static func json(_ cell: PGCell) throws -> JSONValue? {
-        cell.isNull ? nil : try JSONDecoder().decode(JSONValue.self, from: Data(try cell.string().utf8))
+        // Not by `?:`, in which `nil` would be JSON's null.
+        guard !cell.isNull else { return nil }
+        return try JSONDecoder().decode(JSONValue.self, from: Data(try cell.string().utf8))
     }
 }

@@ -1,25 +1,37 @@
 package import Foundation
 import FoundationNetworking
 import Runtime
+import Synchronization
 
 /// Outbound HTTP over Foundation's URLSession (libcurl on Linux): no cookies, no cache, gzip decoded.
 package final class URLSessionTransport: HTTPTransport {
-    private let session: URLSession
-    private let exchanges: ExchangeDelegate
+    private let userAgent: String
+    private let connectionsPerHostMax: Int
+    private let exchanges = ExchangeDelegate()
+    /// Made for the first request: who never asks anybody is spared what URLSession and libcurl hold.
+    private let made = Mutex<URLSession?>(nil)
 
     package init(userAgent: String, connectionsPerHostMax: Int = 8) {
-        let configuration = URLSessionConfiguration.ephemeral
-        configuration.httpCookieStorage = nil
-        configuration.httpShouldSetCookies = false
-        configuration.urlCache = nil
-        configuration.httpMaximumConnectionsPerHost = connectionsPerHostMax
-        configuration.httpAdditionalHeaders = ["User-Agent": userAgent]
-        let exchanges = ExchangeDelegate()
-        self.exchanges = exchanges
-        session = URLSession(configuration: configuration, delegate: exchanges, delegateQueue: DelegateQueue())
+        self.userAgent = userAgent
+        self.connectionsPerHostMax = connectionsPerHostMax
     }
 
-    deinit { session.invalidateAndCancel() }
+    deinit { made.withLock { $0?.invalidateAndCancel() } }
+
+    private var session: URLSession {
+        made.withLock { session in
+            if let session { return session }
+            let configuration = URLSessionConfiguration.ephemeral
+            configuration.httpCookieStorage = nil
+            configuration.httpShouldSetCookies = false
+            configuration.urlCache = nil
+            configuration.httpMaximumConnectionsPerHost = connectionsPerHostMax
+            configuration.httpAdditionalHeaders = ["User-Agent": userAgent]
+            let new = URLSession(configuration: configuration, delegate: exchanges, delegateQueue: DelegateQueue())
+            session = new
+            return new
+        }
+    }
 
     package func send(_ request: OutboundRequest, limits: ExchangeLimits) async throws -> OutboundResponse {
         try await exchange(session.dataTask(with: request.foundation(idle: limits.idle)), limits, file: nil)

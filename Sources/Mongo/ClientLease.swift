@@ -71,11 +71,11 @@ final class ClientPoolSource: Sendable {
 /// A call that nobody waits for any more keeps its lease until its thread is done with it.
 final class ClientLease: @unchecked Sendable {
     private let source: ClientPoolSource
-    private let slot: SessionSlots.Slot
+    private let slot: Slots.Slot
     private var pool: ClientPoolHandle?
     private var popped: OpaquePointer?
 
-    init(_ source: ClientPoolSource, _ slot: SessionSlots.Slot) {
+    init(_ source: ClientPoolSource, _ slot: Slots.Slot) {
         self.source = source
         self.slot = slot
     }

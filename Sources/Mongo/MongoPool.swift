@@ -19,9 +19,9 @@ package final class MongoPool: Sendable {
 
     package nonisolated let settings: MongoSettings
     private let source: ClientPoolSource
-    private let slots: SessionSlots
+    private let slots: Slots
     /// A place of its own for `ping`, so that a busy pool is not taken for a dead server.
-    private let pingSlots = SessionSlots(capacity: 1)
+    private let pingSlots = Slots(capacity: 1)
     private let acquireTimeout: Duration
 
     /// Opens nothing yet: the first session does.
@@ -30,7 +30,7 @@ package final class MongoPool: Sendable {
         self.settings = settings
         self.acquireTimeout = acquireTimeout
         source = ClientPoolSource(settings, clientsMax: settings.poolMax + 1)
-        slots = SessionSlots(capacity: settings.poolMax)
+        slots = Slots(capacity: settings.poolMax)
     }
 
     /// Lends a session for the length of `body`; it is of no use afterwards.
@@ -63,12 +63,12 @@ package final class MongoPool: Sendable {
     }
 
     private func withSession<R: Sendable>(
-        _ slots: SessionSlots,
+        _ slots: Slots,
         within limit: Duration,
         _ body: (MongoSession) async throws -> R
     ) async throws -> R {
         try Task.checkCancellation()
-        let slot = try await slots.acquire(within: limit)
+        let slot = try await slots.acquire(within: limit, during: "mongo.acquire")
         let session = MongoSession(ClientLease(source, slot), database: settings.databaseName)
         defer { session.end() }
         return try await body(session)

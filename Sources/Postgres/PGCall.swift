@@ -6,35 +6,51 @@ import Synchronization
 /// `PQcancel` needs a connection of its own and a server that listens; a call that has not come back a second later
 /// loses its socket, which ends it whatever the other side does.
 final class PGCall: Sendable {
+    private struct State {
+        var ended = false
+        /// When a request to cancel must have been taken.
+        var deadline = DispatchTime.distantFuture
+    }
+
     private let handle: PGHandle
-    private let ended = Mutex(false)
+    private let state = Mutex(State())
+    private let requests = DispatchGroup()
 
     init(_ handle: PGHandle) { self.handle = handle }
 
     /// The call came back; the socket is left alone from now on.
-    func end() { ended.withLock { $0 = true } }
-
-    func cancel() {
-        DispatchQueue.global().async { [handle] in handle.cancel() }
-        limit(seconds: 1)
+    ///
+    /// A cancel request that is still on its way would stop the session's next statement instead: it is waited for, and
+    /// a session whose server did not take it within a second loses its socket.
+    func end() {
+        state.withLock { $0.ended = true }
+        if !isCancelTaken() { handle.close() }
     }
 
-    /// Asks the server like `cancel` and waits until it took the request; false when it did not within a second.
-    func cancelAndWait() -> Bool {
-        let taken = DispatchSemaphore(value: 0)
-        DispatchQueue.global().async { [handle] in
+    /// Asks the server to stop the call, unless that has ended.
+    func cancel() {
+        let isUnderWay = state.withLock { state in
+            guard !state.ended else { return false }
+            state.deadline = min(state.deadline, .now() + 1)
+            requests.enter()
+            return true
+        }
+        guard isUnderWay else { return }
+        DispatchQueue.global().async { [handle, requests] in
             handle.cancel()
-            taken.signal()
+            requests.leave()
         }
         limit(seconds: 1)
-        return taken.wait(timeout: .now() + 1) == .success
     }
+
+    /// Waits until the server took the request to cancel, if there was one; false when a second was not enough.
+    func isCancelTaken() -> Bool { requests.wait(timeout: state.withLock(\.deadline)) == .success }
 
     /// The call loses its socket when it has not come back by then.
     func limit(seconds: Double) {
         DispatchQueue.global().asyncAfter(deadline: .now() + seconds) { [self] in
             // Under the lock, so that a session that just came back is not closed under its next user.
-            ended.withLock { if !$0 { handle.close() } }
+            state.withLock { if !$0.ended { handle.close() } }
         }
     }
 }

@@ -20,7 +20,7 @@ package struct PGType: Sendable, Equatable {
 
 package struct PGCollation: Sendable, Equatable {
     package let name: String
-    /// Sorts like memcmp: C, POSIX, ucs_basic, or the database's default when that is one of them.
+    /// Sorts like memcmp: libc's C and POSIX and PostgreSQL's builtin provider, be it as the database's default.
     package let isByteOrder: Bool
 }
 
@@ -133,9 +133,15 @@ package enum PGCatalog {
             SELECT a.attname::text, t.oid, format_type(t.oid, NULL), t.typelem, t.typbasetype, b.typcategory::text,
                    CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, a.attnotnull OR t.typnotnull,
                    a.atthasdef, a.attgenerated <> '', a.attidentity <> '', coalesce(co.collname::text, ''),
-                   coalesce(co.collname IN ('C', 'POSIX', 'ucs_basic') OR co.collname = 'default' AND (
-                       SELECT d.datcollate IN ('C', 'POSIX') FROM pg_database d
-                       WHERE d.datname = current_database()), false)
+                   coalesce(CASE co.collprovider
+                       WHEN 'c' THEN co.collcollate IN ('C', 'POSIX')
+                       WHEN 'b' THEN true
+                       WHEN 'd' THEN (
+                           SELECT CASE coalesce(to_jsonb(d) ->> 'datlocprovider', 'c')
+                               WHEN 'c' THEN d.datcollate IN ('C', 'POSIX')
+                               WHEN 'b' THEN true END
+                           FROM pg_catalog.pg_database d WHERE d.datname = current_database())
+                       END, false)
             FROM pg_catalog.pg_attribute a
             JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
             JOIN pg_catalog.pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END

@@ -136,8 +136,8 @@ package actor PGConnection {
         if handle.isClosed { return markBroken() }
         let call = PGCall(handle)
         defer { call.end() }
-        // A request that is still on its way would stop the session's next statement instead.
-        guard call.cancelAndWait() else { return close() }
+        call.cancel()
+        guard call.isCancelTaken() else { return close() }
         while let result = PQgetResult(handle.pointer) {
             let status = PQresultStatus(result)
             PQclear(result)

@@ -15,7 +15,6 @@ package final class PGPool: Sendable {
     private struct State {
         var idle: [PGConnection] = []
         var lent = 0
-        var waiting = 0
         var closed = false
         var lost = 0
     }
@@ -23,18 +22,19 @@ package final class PGPool: Sendable {
     package let settings: PGSettings
     package let maxConnections: Int
     private let acquireTimeout: Duration
-    private let slots: BoundedChannel<Void>
+    private let slots: Slots
     private let state = Mutex(State())
 
     package init(_ settings: PGSettings, maxConnections: Int = 4, acquireTimeout: Duration = .seconds(10)) {
         self.settings = settings
         self.maxConnections = max(1, maxConnections)
         self.acquireTimeout = acquireTimeout
-        slots = BoundedChannel(capacity: max(1, maxConnections))
+        slots = Slots(capacity: maxConnections)
     }
 
     package var stats: Stats {
-        state.withLock { Stats(open: $0.idle.count + $0.lent, idle: $0.idle.count, waiting: $0.waiting) }
+        let waiting = slots.counts.waiting
+        return state.withLock { Stats(open: $0.idle.count + $0.lent, idle: $0.idle.count, waiting: waiting) }
     }
 
     /// How many sessions turned out to be dead, idle or lent, since the pool was made.
@@ -48,14 +48,9 @@ package final class PGPool: Sendable {
     package func withConnection<Result: Sendable>(
         _ body: (PGConnection) async throws -> Result
     ) async throws -> Result {
-        try await occupySlot()
-        let connection: PGConnection
-        do {
-            connection = try await take()
-        } catch {
-            slots.takeNow()
-            throw error
-        }
+        let slot = try await slot()
+        defer { withExtendedLifetime(slot) {} }
+        let connection = try await take()
         state.withLock { $0.lent += 1 }
         do {
             let result = try await body(connection)
@@ -67,12 +62,9 @@ package final class PGPool: Sendable {
         }
     }
 
-    private func occupySlot() async throws {
-        state.withLock { $0.waiting += 1 }
-        defer { state.withLock { $0.waiting -= 1 } }
-        let slots = slots
+    private func slot() async throws -> Slots.Slot {
         do {
-            try await withDeadline(acquireTimeout, during: "postgres.pool") { try await slots.send(()) }
+            return try await slots.acquire(within: acquireTimeout, during: "postgres.pool")
         } catch let error as TallyError where error.kind == .deadlineExceeded {
             throw TallyError(
                 .serverBusy,
@@ -103,7 +95,6 @@ package final class PGPool: Sendable {
             return true
         }
         if !keep { await connection.close() }
-        slots.takeNow()
     }
 
     package func close() async {

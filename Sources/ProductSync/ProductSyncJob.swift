@@ -69,7 +69,7 @@ package struct ProductSyncJob: Job {
         guard context.options.verify ?? settings.verifyFull else { return (settler, .commandTags) }
         context.progress.stage("verify")
         context.progress.total = context.progress.total.map { $0 * 2 }
-        try await verify(plan, context, range, settler.settled)
+        try await verify(plan, context, range, &settler)
         return (settler, .fullCompare)
     }
 
@@ -110,12 +110,14 @@ package struct ProductSyncJob: Job {
         )
     }
 
+    /// One look at both sides, at all of the range or at `keys` alone.
     private func pass(
         _ plan: ColumnPlan,
         _ context: RunContext,
         _ range: SyncRange,
         mode: FindingsSettler.Mode,
-        proving: SettledKeys? = nil
+        proving: SettledKeys? = nil,
+        keys: [[UInt8]]? = nil
     ) async throws -> FindingsSettler {
         let open = try await context.retrying("sync.letters") {
             try await context.deadLetters.openFingerprints(in: nil)
@@ -137,7 +139,7 @@ package struct ProductSyncJob: Job {
             context: context,
             batchSize: context.options.batchSize ?? settings.batchSize,
             // The shards of one process are lanes already.
-            lanes: context.partOf == nil ? InsertLanes.width(connections: cart.maxConnections) : 1,
+            lanes: context.partOf == nil ? WriteLanes.width(connections: cart.maxConnections) : 1,
             orphanPolicy: settings.orphanPolicy,
             open: open,
             proving: proving
@@ -146,7 +148,13 @@ package struct ProductSyncJob: Job {
         return try await withThrowingTaskGroup(of: Comparison.Totals?.self) { group in
             group.addTask {
                 do {
-                    let totals = try await comparison.run { try await stretches.send($0) }
+                    let deliver: @Sendable (Findings) async throws -> Void = { try await stretches.send($0) }
+                    let totals =
+                        if let keys {
+                            try await comparison.run(keys: keys, deliver)
+                        } else {
+                            try await comparison.run(isAwaited: { stretches.isAwaited }, deliver)
+                        }
                     stretches.finish()
                     return totals
                 } catch {
@@ -168,7 +176,7 @@ package struct ProductSyncJob: Job {
                 try await settler.settle(findings)
                 try await context.failpoint.reach("compare.settled")
             }
-            try await settler.settleInserts()
+            try await settler.settleWrites()
             for try await case let totals? in group {
                 try await settler.addUnkeyable(totals.unkeyable)
                 settler.noteTotals(totals)
@@ -195,25 +203,38 @@ package struct ProductSyncJob: Job {
             settler.merge(again: again)
             try await writer(plan, context).makeDurable()
         }
-        guard context.targetLosses == seen else {
-            throw TallyError(
-                .targetUnreachable,
-                during: "sync.repair",
-                "the target was lost again and again; what it holds is not proved",
-                remedy: "Run the sync again when the target stays up."
-            )
-        }
+        guard context.targetLosses == seen else { throw Self.lostAgain }
     }
 
-    /// The second compare, key by key: a row that was left alone may still differ, every other may not.
+    static var lostAgain: TallyError {
+        TallyError(
+            .targetUnreachable,
+            during: "sync.repair",
+            "the target was lost again and again; what it holds is not proved",
+            remedy: "Run the sync again when the target stays up."
+        )
+    }
+
+    /// The second compare, key by key: a row that was left alone may still differ, every other may not (INV-11).
+    ///
+    /// The shop goes on meanwhile, so what differs is repaired once more and looked at again, a few times over: only a
+    /// row that never becomes what was written refutes the proof.
     private func verify(
         _ plan: ColumnPlan,
         _ context: RunContext,
         _ range: SyncRange,
-        _ settled: SettledKeys
+        _ settler: inout FindingsSettler
     ) async throws {
-        let left = try await pass(plan, context, range, mode: .report, proving: settled).unproved
-        guard left == Unproved() else {
+        let all = try await pass(plan, context, range, mode: .report, proving: settler.settled).unproved
+        var left = all
+        for _ in 0..<3 where !left.keys.isEmpty && left.keys.count < Unproved.keysMax {
+            settler.merge(some: try await pass(plan, context, range, mode: .repair, keys: left.keys))
+            try await writer(plan, context).makeDurable()
+            let proving = settler.settled
+            left = try await pass(plan, context, range, mode: .report, proving: proving, keys: left.keys).unproved
+        }
+        left.orphaned = all.orphaned
+        guard left.isProof else {
             throw TallyError(
                 .proofFailed,
                 during: "sync.verify",

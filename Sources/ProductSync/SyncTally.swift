@@ -29,7 +29,7 @@ package struct SyncTally: Sendable {
     package var orphansMarkedBefore = 0
     /// Orphans that the target refused to let go, a row of another table needs them.
     package var orphansKept = 0
-    /// Rows that the look after a lost connection had to write again.
+    /// Rows that a later look of the same run, after a lost connection or to verify, had to write again.
     package var writtenAgain = 0
     package var missingIDs: [String] = []
     package var orphanedIDs: [String] = []
@@ -38,6 +38,12 @@ package struct SyncTally: Sendable {
     package var mergedStreams = true
 
     package init() {}
+
+    /// Rows with a key that were there before this run, as far as they were compared: all but those of documents that
+    /// cannot become a row.
+    ///
+    /// What a range of the target held says less where the sides share no order: other shards add to it meanwhile.
+    package var found: Int { unchanged + stale + newerInTarget + orphaned + orphansMarkedBefore }
 
     /// Adds a later pass of the same run over the same rows.
     ///
@@ -55,6 +61,15 @@ package struct SyncTally: Sendable {
         orphansKept = max(orphansKept, again.orphansKept)
         orphansDeferred = again.orphansDeferred
         if warnings.isEmpty { warnings = again.warnings }
+    }
+
+    /// Adds a later pass of the same run over some rows, which were found to differ when all was compared again.
+    mutating func add(some again: SyncTally) {
+        writtenAgain += again.inserted + again.updated
+        newerInTarget += again.newerInTarget
+        changedMeanwhile += again.changedMeanwhile
+        deadLetters += again.deadLetters
+        batches += again.batches
     }
 
     /// Keys of the result; the same in the ledger, over HTTP and on the command line.

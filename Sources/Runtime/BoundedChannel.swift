@@ -121,6 +121,9 @@ package final class BoundedChannel<Element: Sendable>: Sendable {
         }
     }
 
+    /// Whether somebody waits in `receive` right now; a hint, since the next moment may differ.
+    package var isAwaited: Bool { state.withLock { !$0.receivers.isEmpty } }
+
     /// Ends the channel once; later calls change nothing.
     package func finish(throwing failure: (any Error)? = nil) {
         state.withLock { state in

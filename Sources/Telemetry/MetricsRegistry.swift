@@ -91,7 +91,7 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
         let (families, all, help, dropped) = state.withLock { ($0.families, $0.series, $0.help, $0.dropped) }
         var out = ""
         for (name, family) in families.sorted(by: { $0.key < $1.key }) {
-            if let text = help[name] { out += "# HELP \(name) \(Self.escapeHelp(text))\n" }
+            if let text = help[name] { out += "# HELP \(name) \(Self.escaped(text))\n" }
             out += "# TYPE \(name) \(family.kind.rawValue)\n"
             for (key, place) in family.places.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
                 Self.write(name, family, key, all[place], into: &out)
@@ -135,22 +135,21 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
         guard !key.isEmpty else { return "" }
         var parts: [String] = []
         for index in stride(from: 0, to: key.count, by: 2) {
-            let escaped = key[index + 1].map { character -> String in
-                switch character {
-                case "\\": "\\\\"
-                case "\"": "\\\""
-                case "\n": "\\n"
-                default: String(character)
-                }
-            }.joined()
-            parts.append("\(key[index])=\"\(escaped)\"")
+            parts.append("\(key[index])=\"\(escaped(key[index + 1], quotes: true))\"")
         }
         return "{" + parts.joined(separator: ",") + "}"
     }
 
-    private static func escapeHelp(_ text: String) -> String {
-        text.split(separator: "\\", omittingEmptySubsequences: false).joined(separator: "\\\\")
-            .split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\\n")
+    /// Scalar by scalar: a quote and the combining mark behind it are one `Character`, and so are CR and LF.
+    private static func escaped(_ text: String, quotes: Bool = false) -> String {
+        text.unicodeScalars.map { scalar in
+            switch scalar {
+            case "\\": "\\\\"
+            case "\"" where quotes: "\\\""
+            case "\n": "\\n"
+            default: String(scalar)
+            }
+        }.joined()
     }
 
     private static func number(_ value: Double) -> String {

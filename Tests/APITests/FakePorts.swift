@@ -83,7 +83,8 @@ final class FakeRuns: RunsPort {
                     switch which {
                     case .ended: !$0.dryRun && $0.state.isFinal && $0.state != .skipped
                     case .proved: !$0.dryRun && $0.state == .succeeded
-                    case .compared: $0.state == .succeeded || $0.state == .partial
+                    case .compared:
+                        [.succeeded, .partial].contains($0.state) && $0.summary?["counts"]?["missingProducts"] != nil
                     }
                 }
             }
@@ -145,6 +146,8 @@ final class FakeRuns: RunsPort {
 
 final class FakeScheduler: SchedulerPort {
     let enabled = Mutex(true)
+    let paused = Mutex(false)
+    let leader = Mutex<String?>("here")
 
     func status() async throws -> SchedulerStatus {
         let schedule = ScheduleStatus(
@@ -154,15 +157,30 @@ final class FakeScheduler: SchedulerPort {
                 timeZone: .gmt
             ),
             nextFires: [Date(timeIntervalSince1970: 1_768_473_000)],
-            lastFire: nil
+            lastFire: nil,
+            switched: paused.withLock { $0 }
+                ? SwitchRecord(isOn: false, changedBy: "ada", changedAt: Date(timeIntervalSince1970: 0)) : nil
         )
-        return SchedulerStatus(enabled: enabled.withLock { $0 }, isLeader: true, leader: "here", schedules: [schedule])
+        return SchedulerStatus(
+            enabled: enabled.withLock { $0 },
+            isLeader: leader.withLock { $0 } == "here",
+            leader: leader.withLock { $0 },
+            schedules: [schedule]
+        )
     }
 
     func start(by: String) async throws { enabled.withLock { $0 = true } }
     func stop(by: String) async throws { enabled.withLock { $0 = false } }
-    func pause(_ job: JobName, by: String) async throws { try known(job) }
-    func resume(_ job: JobName, by: String) async throws { try known(job) }
+
+    func pause(_ job: JobName, by: String) async throws {
+        try known(job)
+        paused.withLock { $0 = true }
+    }
+
+    func resume(_ job: JobName, by: String) async throws {
+        try known(job)
+        paused.withLock { $0 = false }
+    }
 
     func options(of job: JobName) async throws -> RunOptions {
         try known(job)

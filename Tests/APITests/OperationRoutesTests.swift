@@ -5,6 +5,7 @@ import HTTPTypes
 import HTTPWire
 import Logging
 import Runtime
+import Synchronization
 import Testing
 
 @testable import Engine
@@ -109,6 +110,25 @@ import Testing
         #expect(body["lastSuccessAt"] == "2026-01-15T10:30:02.500Z")
         #expect(body["nextRun"] == "2026-01-15T10:30:00.000Z")
         #expect(body["scheduler"]?["enabled"] == true)
+    }
+
+    /// Switched on is not running, and an instant that will not fire is no next run.
+    @Test func theScheduleIsToldAsItWillRun() async throws {
+        let scheduler = FakeScheduler()
+        var ports = Daemon().ports()
+        ports.scheduler = scheduler
+        #expect(try await StatusAnswer.body(ports)["scheduler"]?["isRunning"] == true)
+        try await scheduler.pause("product_sync", by: "ada")
+        let paused = try await StatusAnswer.body(ports)
+        #expect(paused["nextRun"] == .null)
+        #expect(paused["scheduler"]?["isRunning"] == true, "other jobs fire")
+        try await scheduler.resume("product_sync", by: "ada")
+        scheduler.leader.withLock { $0 = nil }
+        let leaderless = try await StatusAnswer.body(ports)
+        #expect(leaderless["scheduler"]?["isRunning"] == false)
+        #expect(leaderless["scheduler"]?["enabled"] == true)
+        try await scheduler.stop(by: "ada")
+        #expect(try await StatusAnswer.body(ports)["nextRun"] == .null)
     }
 
     @Test func deadLettersAreListedRetriedAndDiscarded() async throws {

@@ -29,6 +29,15 @@ import Testing
         )
     }
 
+    private static func schedule(isPaused: Bool = false) async throws -> ScheduleStatus {
+        ScheduleStatus(
+            definition: try await FakeScheduler().status().schedules[0].definition,
+            nextFires: [],
+            lastFire: nil,
+            switched: isPaused ? SwitchRecord(isOn: false, changedBy: "ada", changedAt: Fixture.start) : nil
+        )
+    }
+
     @Test func withoutAProofNothingIsGreen() {
         let verdict = OverviewVerdict(Self.facts())
         #expect(verdict.level == .unknown)
@@ -47,6 +56,47 @@ import Testing
         #expect(verdict.level == .ok)
         #expect(verdict.sentence == "Nothing is wrong: both sides hold the same.")
         #expect(verdict.run?.id == Fixture.id, "the sentence names the run it rests on")
+    }
+
+    @Test func whatWasRefusedIsNoProofThoughNothingIsOpen() {
+        let partial = Fixture.record(.partial, counts: ["missingProducts": 0, "deadLetters": 1], deadLetters: 1)
+        var facts = Self.facts {
+            $0.ended = partial
+            $0.proved = Self.equal()
+            $0.compared = partial
+            $0.openDeadLetters = 1
+        }
+        #expect(OverviewVerdict(facts).sentence == "product_sync: 1 record waits as a dead letter.")
+        #expect(OverviewVerdict(facts).further.isEmpty, "said once")
+        facts.jobs[0].openDeadLetters = 0
+        let discarded = OverviewVerdict(facts)
+        #expect(discarded.level == .warning, "a letter that was discarded wrote no record")
+        #expect(
+            discarded.sentence == "product_sync: the last run was partial, its refused records are not in the target."
+        )
+        facts.jobs[0].compared = Self.equal(dryRun: true)
+        #expect(OverviewVerdict(facts).level == .ok, "a later compare that refused nothing is a proof")
+    }
+
+    @Test func onlyOfJobsThatCompareIsItSaidThatBothSidesHoldTheSame() async throws {
+        var shopify = JobFacts(job: JobDescription(name: "shopify", options: [.dryRun]))
+        shopify.proved = Fixture.record(.succeeded, counts: ["records": 7])
+        var facts = OverviewFacts(now: Self.now)
+        facts.jobs = [shopify]
+        #expect(OverviewVerdict(facts).level == .ok)
+        #expect(OverviewVerdict(facts).sentence == "Nothing is wrong: every job's last run was proved.")
+        var sync = JobFacts(job: Self.sync)
+        sync.compared = Self.equal()
+        facts.jobs.append(sync)
+        #expect(
+            OverviewVerdict(facts).sentence == "Nothing is wrong: both sides hold the same.",
+            "nobody expects shopify"
+        )
+        facts.jobs[0].schedule = try await Self.schedule()
+        #expect(
+            OverviewVerdict(facts).sentence
+                == "Nothing is wrong: every job's last run was proved, both sides of product_sync hold the same."
+        )
     }
 
     @Test func whatADryRunFoundIsDrift() {

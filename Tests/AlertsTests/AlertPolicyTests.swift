@@ -70,7 +70,7 @@ import Testing
         #expect(
             told == [
                 "problem: product_sync left 3 dead letters", "problem: product_sync found 10 differences, 10 or more",
-                "recovery: product_sync left no dead letters", "recovery: product_sync found 9 differences",
+                "recovery: product_sync has no dead letters any more", "recovery: product_sync found 9 differences",
             ]
         )
     }

@@ -52,12 +52,14 @@ private struct HangingSink: AlertSink {
         _ pool: PGPool,
         _ sinks: [any AlertSink],
         repeatAfter: Int? = nil,
-        attemptLimit: Duration = .milliseconds(200)
+        attemptLimit: Duration = .milliseconds(200),
+        openLetters: @escaping @Sendable () async throws -> [JobName: Int] = { [:] }
     ) -> Notifier {
         Notifier(
             policy: AlertPolicy(),
             store: NoticeStore(state: pool, repeatAfter: repeatAfter),
             sinks: sinks,
+            openLetters: openLetters,
             attemptLimit: attemptLimit,
             pause: .zero,
             logger: Logger(label: "test")
@@ -135,6 +137,33 @@ private struct HangingSink: AlertSink {
         next.offer(AlertPolicyTests.ending(.succeeded))
         try await run(next) { try await sink.taken.wait { $0.last?.severity == .recovery } }
         #expect(sink.taken.value.map(\.severity) == [.problem, .recovery], "told, and told once")
+        await pool.close()
+    }
+
+    /// A run that refused nothing may just not have read again what waits.
+    @Test func theEndOfDeadLettersIsToldWhenNoneIsOpen() async throws {
+        let pool = try await pool()
+        let sink = RecordingSink()
+        let asked = Watched(0)
+        let one = notifier(pool, [sink]) {
+            switch asked.change({ number in
+                number += 1
+                return number
+            }) {
+            case 1: ["product_sync": 1, "retail": 4]
+            case 2: throw TallyError(.targetUnreachable, during: "test", "away")
+            default: ["retail": 4]
+            }
+        }
+        one.offer(AlertPolicyTests.ending(.partial, letters: 2))
+        for _ in 1...3 { one.offer(AlertPolicyTests.ending(.succeeded)) }
+        try await run(one) { try await sink.taken.wait { $0.last?.severity == .recovery } }
+        #expect(
+            sink.taken.value.map(\.title) == [
+                "product_sync left 2 dead letters", "product_sync has no dead letters any more",
+            ]
+        )
+        #expect(asked.value == 3, "told by the count that found none, not by one that found some or failed")
         await pool.close()
     }
 

@@ -34,7 +34,7 @@ final class Postbox: HTTPTransport {
         job: "product_sync",
         subject: .run,
         severity: .problem,
-        title: "a <b> & c",
+        title: "a <b> & c <\u{20DD}!channel>",
         lines: ["line"],
         at: Date(timeIntervalSince1970: 1_700_000_000)
     )
@@ -48,7 +48,7 @@ final class Postbox: HTTPTransport {
         let request = try #require(box.sent.value.first)
         #expect(request.url == hook)
         let body = try JSONDecoder().decode(JSONValue.self, from: Data(request.body ?? []))
-        #expect(body["text"]?.string == ":red_circle: *a &lt;b&gt; &amp; c*\nline")
+        #expect(body["text"]?.string == ":red_circle: *a &lt;b&gt; &amp; c &lt;\u{20DD}!channel&gt;*\nline")
         #expect(!"\(request)".contains("secret") || "\(request)".contains("/T0/"), "bodies and headers are not printed")
     }
 

@@ -75,7 +75,7 @@ enum DocumentRules {
         Set(
             files.filter(\.isSource).flatMap { file in
                 file.text.matches(
-                    of: #/"((?:etl|http|process)_[a-z0-9_]*(?:_total|_seconds|_bytes|_info|_fds|_ratio|[a-z]))"/#
+                    of: #/"((?:etl|http|process|tallyman_metric)_[a-z0-9_]*[a-z])"/#
                 )
                 .map { String($0.output.1) }
             }

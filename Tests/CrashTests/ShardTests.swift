@@ -209,6 +209,11 @@ import Testing
         for shard in 0..<3 { #expect(try rig.run(["--shard", "\(shard)/3"]).exit == .code(0)) }
         let states = try rig.sql("SELECT string_agg(state, ' ' ORDER BY queued_at) FROM etl.runs WHERE in_parts")
         #expect(states == "cancelled succeeded")
+        // No repetition heals a table that is not there.
+        try rig.sql("ALTER TABLE product RENAME TO elsewhere")
+        let nowhere = try rig.run(["--shard", "0/3"])
+        #expect(nowhere.exit == .code(2))
+        #expect(nowhere.outputText.contains("schema-mismatch"), "\(nowhere.outputText)")
         rig.close()
     }
 
@@ -223,7 +228,8 @@ import Testing
         // A pod that died after its work was done is started once more.
         let late = try rig.run(["--shard", "1/2", "--run", run])
         #expect(late.exit == .code(0), "\(late.errorText)")
-        #expect(late.outputText.contains(run))
+        let own = try rig.sql("SELECT id FROM etl.runs WHERE part_of = '\(run)' AND job = 'product_sync/1'")
+        #expect(late.outputText.contains(own), "it is told of its own run: \(late.outputText)")
         #expect(try rig.sql("SELECT count(*) FROM etl.runs WHERE in_parts") == "1")
 
         // INV-11: a count that does not agree is a failure, and stays one.
@@ -255,6 +261,7 @@ import Testing
         #expect(try rig.sql("SELECT state FROM etl.runs WHERE in_parts") == "succeeded")
         #expect(try rig.sql("SELECT string_agg(attempts::text, ' ' ORDER BY shard) FROM etl.shards") == "1 1")
         #expect(try rig.digest() == expected.digest)
+        #expect(try rig.sql(Rig.counts) == expected.counts, "what the killed had removed by then counts too")
         #expect(
             try rig.sql("SELECT count(*), count(DISTINCT id) FROM deleted")
                 == "\(Self.orphansAnywhere)|\(Self.orphansAnywhere)"

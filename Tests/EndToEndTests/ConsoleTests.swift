@@ -8,9 +8,8 @@ import Testing
 /// daemon and has a database of its own. Needs the packages chromium, chromium-driver and python3-selenium.
 @Suite(.serialized) struct ConsoleTests {
     static let scenarios = [
-        "sync", "options", "documents", "schedule", "watermark", "letters", "tokens", "restart", "ledger", "markup",
-        "tabs", "crowd",
-        "keyboard", "paint", "screens", "readme",
+        "sync", "options", "documents", "schedule", "watermark", "letters", "unread", "tokens", "restart", "ledger",
+        "markup", "tabs", "crowd", "keyboard", "paint", "screens", "readme",
     ]
 
     @Test(arguments: scenarios)

@@ -11,8 +11,12 @@ import Testing
           title: title
         """
 
-    private static func settings(_ orphans: OrphanPolicy = .report) throws -> ProductSyncSettings {
-        ProductSyncSettings(orphanPolicy: orphans, mapping: try SyncMapping(yaml: mapping, file: "mapping.yaml"))
+    private static func settings(_ orphans: OrphanPolicy = .report, percent: Int = 5) throws -> ProductSyncSettings {
+        ProductSyncSettings(
+            orphanPolicy: orphans,
+            deletePercentMax: percent,
+            mapping: try SyncMapping(yaml: mapping, file: "mapping.yaml")
+        )
     }
 
     struct Keys: Sendable, CustomTestStringConvertible {
@@ -31,6 +35,11 @@ import Testing
         // Scattered, so that the order of numbers is not that of keys.
         var generator = SeededGenerator(seed: UInt64(number))
         return (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+    }
+
+    private static func uuidText(_ number: Int) -> String {
+        let digits = uuid(number).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
+        return [0..<4, 4..<6, 6..<8, 8..<10, 10..<16].map { digits[$0].joined() }.joined(separator: "-")
     }
 
     private static func mixed(_ writer: inout BSONWriter, _ number: Int) {
@@ -66,6 +75,14 @@ import Testing
             merged: true,
             count: 2_000,
             write: { $0.append("_id", binary: uuid($1), subtype: 4) },
+            orphan: "'ffffffff-0000-0000-0000-000000000001'"
+        ),
+        Keys(
+            name: "string in upper case in uuid",
+            column: "uuid",
+            merged: false,
+            count: 2_000,
+            write: { $0.append("_id", string: uuidText($1).uppercased()) },
             orphan: "'ffffffff-0000-0000-0000-000000000001'"
         ),
         Keys(
@@ -180,6 +197,33 @@ import Testing
         #expect(run.summary?["counts"]?["syncedProducts"] == 1)
         #expect(run.summary?["counts"]?["deadLetters"] == 3)
         #expect(try await bench.number("SELECT count(*)::int FROM etl.dead_letters WHERE resolved_at IS NULL") == 3)
+        await bench.close()
+        server.stop()
+    }
+
+    /// A row is never orphaned for the way its document's `_id` is written: what a lookup would not ask for is refused.
+    @Test(arguments: [
+        ("uuid", ["AAAAAAAA-0000-4000-8000-00000000000B"], "AAAAAAAA-0000-4000-8000-00000000000b"),
+        ("char(8)", ["ab", "a b", "x\u{600}"], "ab cd "),
+    ])
+    func aSpellingThatIsNotLookedForIsADeadLetter(column: String, good: [String], bad: String) async throws {
+        let server = try MongoStandIn()
+        try server.load("products", (good + [bad]).map { id in BSONWriter.document { $0.append("_id", string: id) } })
+        let bench = try await SyncBench.make(
+            table: "CREATE TABLE product (id \(column) PRIMARY KEY, title text)",
+            source: server.url
+        )
+        let settings = try Self.settings(.delete, percent: 100)
+        for inserted in [good.count, 0] {
+            let run = try await bench.run(bench.job(settings))
+            #expect(run.state == .partial, "\(String(describing: run.error))")
+            #expect(run.summary?["counts"]?["insertedProducts"]?.int == inserted)
+            #expect(run.summary?["counts"]?["unchangedProducts"]?.int == good.count - inserted)
+            #expect(run.summary?["counts"]?["orphanedProducts"] == 0)
+            #expect(run.summary?["counts"]?["deadLetters"] == 1)
+        }
+        #expect(try await bench.number("SELECT count(*)::int FROM product") == good.count)
+        #expect(try await bench.number("SELECT count(*)::int FROM etl.dead_letters WHERE kind = 'key-type'") == 1)
         await bench.close()
         server.stop()
     }

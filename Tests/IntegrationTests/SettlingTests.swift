@@ -231,8 +231,60 @@ import Testing
         await bench.close()
         server.stop()
     }
+
+    /// Both sides of the wire mean the same by "newer": text by its bytes, numbers by their value, NaN above them all.
+    @Test(arguments: [
+        (#"text COLLATE "und-x-icu""#, "'B'", "'a'"), (#"varchar(9) COLLATE "und-x-icu""#, "'a'", "'é'"),
+        ("char(9)", "'B'", "'a'"), ("real", "-2", "-1.5"), ("float8", "1", "'NaN'"), ("numeric", "1", "'NaN'"),
+        ("bigint", "-1", "1"), ("timestamptz", "'1999-01-01'", "'2001-01-01'"),
+    ])
+    func newerIsTheSameForUsAndTheServer(type: String, older: String, newer: String) async throws {
+        let server = try MongoStandIn()
+        let table = "CREATE TABLE product (id varchar PRIMARY KEY, title varchar, v \(type))"
+        let bench = try await SyncBench.make(table: table, source: server.url)
+        let value: (inout BSONWriter, String) -> Void = { writer, literal in
+            let text = literal.trimmed
+            if type == "timestamptz" {
+                writer.append("v", date: text == "1999-01-01" ? 915_148_800_000 : 978_307_200_000)
+            } else if let number = Double(text) {
+                writer.append("v", double: number)
+            } else {
+                writer.append("v", string: text)
+            }
+        }
+        // One row is older than its document, one is newer.
+        for (number, version) in [newer, older].enumerated() {
+            try server.insert(
+                BSONWriter.document { writer in
+                    writer.append("_id", objectID: ShopDocuments.id(number))
+                    writer.append("title", string: "shop")
+                    value(&writer, version)
+                },
+                into: "products"
+            )
+            let theirs = number == 0 ? older : newer
+            try await bench.execute("INSERT INTO product VALUES ('\(ShopDocuments.hex(number))', 'cart', \(theirs))")
+        }
+        let mapping = SyncMapping(
+            columns: [.init(name: "title", path: ["title"]), .init(name: "v", path: ["v"])],
+            version: "v"
+        )
+        let run = try await bench.run(bench.job(ProductSyncSettings(mapping: mapping)))
+        #expect(run.state == .succeeded, "\(String(describing: run.error))")
+        for (name, expected) in [("newerInTarget", 1), ("updatedProducts", 1), ("changedMeanwhile", 0)] {
+            #expect(run.summary?["counts"]?[name]?.int == expected, "\(name)")
+        }
+        let titles = try await bench.sql("SELECT title FROM product ORDER BY id").rows.map { try $0[0].string() }
+        #expect(titles == ["shop", "cart"])
+        await bench.close()
+        server.stop()
+    }
 }
 
 extension UInt8 {
     fileprivate var character: Character { Character(UnicodeScalar(self)) }
+}
+
+extension String {
+    fileprivate var trimmed: String { filter { $0 != "'" } }
 }

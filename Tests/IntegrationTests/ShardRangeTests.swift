@@ -31,11 +31,9 @@ import Testing
         )
     }
 
-    /// The ranges of a cut, and how it was made.
-    private static func cut(_ bench: SyncBench, into count: Int) async throws -> (ColumnPlan, [SyncRange], JSONValue) {
-        let plan = try await ProductSyncJob.plan(try settings(), cart: bench.cart)
+    private static func cutter(_ bench: SyncBench, _ plan: ColumnPlan) -> SyncCut {
         let context = context()
-        let cut = SyncCut(
+        return SyncCut(
             source: SourceReader(pool: bench.mongo, plan: plan, context: context),
             sampler: SourceSampler(pool: bench.mongo, collection: plan.collection, context: context),
             target: bench.cart,
@@ -43,7 +41,12 @@ import Testing
             orphans: .report,
             context: context
         )
-        let made = try await cut.make(count)
+    }
+
+    /// The ranges of a cut, and how it was made.
+    private static func cut(_ bench: SyncBench, into count: Int) async throws -> (ColumnPlan, [SyncRange], JSONValue) {
+        let plan = try await ProductSyncJob.plan(try settings(), cart: bench.cart)
+        let made = try await cutter(bench, plan).make(count)
         let pairing = try #require(SyncRange.Pairing(rawValue: made.facts["pairing"]?.string ?? ""))
         return (plan, try made.shards.map { try SyncRange($0, pairing: pairing) }, made.facts)
     }
@@ -74,7 +77,7 @@ import Testing
             let rows = TargetReader(pool: bench.cart, plan: plan, context: context, range: range.target)
             target.append(try await rows.count())
             let streamed = Read()
-            try await rows.stream { await streamed.add($0.rowStarts.count) }
+            try await rows.stream { await streamed.add($0.rows.rowStarts.count) }
             #expect(await streamed.count == target.last)
         }
         return (source, target)
@@ -147,6 +150,43 @@ import Testing
             Issue.record("the first and the last range are open")
             return
         }
+        await bench.close()
+        server.stop()
+    }
+
+    /// What a server needs longer for than a socket waits.
+    @Test func aServerThatDoesNotCountIsReadInstead() async throws {
+        let server = try MongoStandIn()
+        try server.loadProducts(0..<700)
+        let bench = try await SyncBench.make(source: server.url)
+        let plan = try await ProductSyncJob.plan(try Self.settings(), cart: bench.cart)
+        let slow = StandInFault.Action.fail(code: 50, name: "MaxTimeMSExpired", labels: [])
+        server.script(StandInFault(slow, on: ["aggregate", "count"], times: 100))
+        let reader = SourceReader(pool: bench.mongo, plan: plan, context: Self.context())
+        #expect(try await reader.count() == 700)
+        await bench.close()
+        server.stop()
+    }
+
+    /// A partitioned table has no statistics of its own until somebody analyses it by name.
+    @Test(arguments: [true, false])
+    func rowsOfPartitionsAreKnown(isAnalysed: Bool) async throws {
+        let server = try MongoStandIn()
+        let bench = try await SyncBench.make(
+            table: "CREATE TABLE product (id varchar PRIMARY KEY, title varchar) PARTITION BY HASH (id)",
+            source: server.url
+        )
+        try await bench.execute(
+            """
+            CREATE TABLE one PARTITION OF product FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+            CREATE TABLE two PARTITION OF product FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+            INSERT INTO product SELECT 'key-' || n, repeat('x', 60) FROM generate_series(1, 20000) n
+            """
+        )
+        if isAnalysed { try await bench.execute("ANALYZE one; ANALYZE two") }
+        let plan = try await ProductSyncJob.plan(try Self.settings(), cart: bench.cart)
+        let known = try await Self.cutter(bench, plan).rowsKnown()
+        #expect((10_000...40_000).contains(known), "\(known)")
         await bench.close()
         server.stop()
     }

@@ -1,5 +1,6 @@
 import Postgres
 import ProductSync
+import Runtime
 import Testing
 
 /// The merge against a model that knows nothing of streams: two dictionaries.
@@ -58,6 +59,57 @@ import Testing
         }
     }
 
+    /// Rows that seem missing since the source's order is not ours, such as a collection's own collation, end the run.
+    @Test(arguments: [[2, 1], [1, 3, 2], [2, 3, 1]], [[], [1], [2], [1, 2], [3], [1, 2, 3, 4]])
+    func sourceKeysThatDoNotAscendHideNoRow(source: [Int], target: [Int]) throws {
+        let plan = try SamplePlan.make()
+        func image(_ number: Int) -> [UInt8] { SamplePlan.image(SamplePlan.key(number), 1) }
+        let there = Set(target.map { SamplePlan.key($0) })
+        for pageRows in 1...3 {
+            var pages: [[[UInt8]]] = stride(from: 0, to: source.count, by: pageRows).map { start in
+                source[start..<min(start + pageRows, source.count)].map(image)
+            }
+            var chunks = target.isEmpty ? [] : [target.map(image)]
+            do {
+                let findings = try merge(&pages, &chunks, plan)
+                #expect(keys(findings.missing, plan).isDisjoint(with: there), "called missing and there")
+            } catch let error as TallyError {
+                #expect(error.kind == .protocolViolation)
+            }
+        }
+    }
+
+    /// NULL comes behind all others, in any number, and is no key.
+    @Test(
+        arguments: [SyncKey.Order.bytes(.all), .bytes(.objectIDHex), .bytes(.uuidText), .signedInteger],
+        [true, false]
+    )
+    func rowsWithoutAKeyAreOrphans(order: SyncKey.Order, endsTogether: Bool) throws {
+        let plan = try SamplePlan.make()
+        let null: [UInt8] = [0, 2, 255, 255, 255, 255, 0, 0, 0, 4, 0, 0, 0, 1]
+        let keys = order == .bytes(.uuidText) ? [Self.uuid] : [SamplePlan.key(1)]
+        let rows = keys.map { SamplePlan.image($0, 1) }
+        var step = MergeStep(plan: plan, order: order)
+        var findings = Findings()
+        var row = 0
+        var chunkRow = 0
+        let chunk = SamplePlan.chunk(rows + [null, null])
+        let page = SamplePlan.page(rows)
+        try step.run(source: page, sourceRow: &row, target: chunk, targetRow: &chunkRow, into: &findings)
+        if !endsTogether {
+            try step.run(source: nil, sourceRow: &row, target: chunk, targetRow: &chunkRow, into: &findings)
+        }
+        let more = SamplePlan.chunk([null])
+        chunkRow = 0
+        try step.run(source: nil, sourceRow: &row, target: more, targetRow: &chunkRow, into: &findings)
+        #expect(findings.unchanged == 1)
+        #expect(findings.keyless == 3)
+        #expect(TargetReader.lastKey(of: chunk) == Array(keys[0].utf8), "a stream goes on behind a key")
+        #expect(TargetReader.lastKey(of: more) == nil)
+    }
+
+    private static let uuid = "01112131-4151-6171-8191-a1b1c1d1e1f1"
+
     /// INV-8: what cannot become a row is held too, so it counts towards what may be held.
     @Test func refusedDocumentsAndKeptKeysCountAsHeld() throws {
         let plan = try SamplePlan.make()
@@ -96,6 +148,14 @@ import Testing
             targetRows.insert(foreign, at: Int.random(in: 0...targetRows.count, using: &random))
         }
         var chunks = cut(targetRows.map { SamplePlan.image($0.key, $0.value) }, &random)
+        return try merge(&pages, &chunks, plan)
+    }
+
+    private func merge(
+        _ pages: inout [[[UInt8]]],
+        _ chunks: inout [[[UInt8]]],
+        _ plan: ColumnPlan
+    ) throws -> Findings {
         var step = MergeStep(plan: plan, order: .bytes(.objectIDHex))
         var findings = Findings()
         var page = next(&pages).map(SamplePlan.page)

@@ -29,6 +29,38 @@ import Testing
         }
     }
 
+    /// MongoDB tells apart what citext takes for one key, and an enum has an order of its own.
+    @Test(arguments: [("citext", "S"), ("mood", "E")])
+    func aKeyOfATypeThatMergesOrOrdersOtherwiseIsRefused(type: String, category: String) throws {
+        let table = SamplePlan.table([SamplePlan.column("id", oid: 90_000, type, category: category, notNull: true)])
+        let error = #expect(throws: TallyError.self) {
+            try ColumnPlan(mapping: SyncMapping(columns: []), table: table)
+        }
+        #expect(error?.summary.contains("a key of type \(type) cannot hold an _id") == true, "\(error?.summary ?? "")")
+    }
+
+    /// INV-9: what has no order of its own cannot say which row is newer.
+    @Test func aVersionNeedsAnOrder() throws {
+        let mapping = try SyncMapping(yaml: "version: v\ncolumns:\n  v: v", file: "m.yaml")
+        for (oid, name, isFine) in [
+            (3_802, "jsonb", false), (114, "json", false), (25, "text", true), (20, "int8", true),
+        ] {
+            let table = SamplePlan.table(
+                [
+                    SamplePlan.column("id", oid: 1043, "varchar", category: "S"),
+                    SamplePlan.column("v", oid: UInt32(oid), name, category: "U"),
+                ],
+                unique: ["id"]
+            )
+            guard !isFine else {
+                #expect(try ColumnPlan(mapping: mapping, table: table).versionColumn == 1)
+                continue
+            }
+            let error = #expect(throws: TallyError.self) { try ColumnPlan(mapping: mapping, table: table) }
+            #expect(error?.summary.contains("cannot be a version") == true, "\(name)")
+        }
+    }
+
     @Test func typmodsAreRead() {
         func type(_ oid: UInt32, _ typmod: Int32) -> FieldType? {
             FieldType(SamplePlan.column("c", oid: oid, "t", category: "N", typmod: typmod))

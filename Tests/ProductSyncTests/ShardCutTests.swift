@@ -26,9 +26,23 @@ import Testing
         #expect(zip(bounds, bounds.dropFirst()).allSatisfy { $0 < $1 }, "\(random): bounds ascend")
         let ranges = SideRange.cut(at: bounds, into: shards)
         #expect(ranges.count == shards, "\(random)")
+        #expect(SideRange.areWhole(ranges), "\(random)")
+        if shards > 1 {
+            #expect(!SideRange.areWhole(Array(ranges.dropFirst())) || bounds.isEmpty, "\(random): one is missing")
+        }
         for value in [-1, spread + 1] + bounds + bounds.map({ $0 - 1 }) + bounds.map({ $0 + 1 }) + sample {
             #expect(ranges.count { Self.contains($0, value) } == 1, "\(random): \(value)")
         }
+    }
+
+    @Test func aGapIsSeen() {
+        #expect(SideRange.areWhole([.between(nil, 5), .between(5, nil), .nothing]))
+        #expect(!SideRange.areWhole([.between(nil, 5), .between(6, nil)]))
+        #expect(!SideRange.areWhole([.between(nil, 5), .between(4, nil)]))
+        #expect(!SideRange.areWhole([.between(1, 5), .between(5, nil)]))
+        #expect(!SideRange.areWhole([.between(nil, 5), .between(5, 9)]))
+        #expect(!SideRange.areWhole([SideRange<Int>.nothing, .nothing]))
+        #expect(!SideRange.areWhole([SideRange<Int>]()))
     }
 
     @Test func distinctSamplesGiveRangesOfOneSize() {

@@ -139,7 +139,7 @@ import Testing
         let new = try folder("jobs: {product_sync: {options: {batchSize: 7}}}") { try book($0).schedules() }
         let changes = ScheduleBook.changes(from: old, to: new)
         #expect(changes.count == 2)
-        #expect(changes.first == "health_check: scheduled, */5 * * * * (GMT)")
+        #expect(changes.first == "health_check: scheduled, */5 * * * * (UTC)")
         #expect(changes.last?.contains("options [batchSize]") == true)
         #expect(ScheduleBook.changes(from: new, to: new).isEmpty)
     }

@@ -68,6 +68,30 @@ import Testing
         )
     }
 
+    /// Without the ledger no job's runs are known: that is not to say that there were none.
+    @Test func whatCannotBeReadIsUnknownNotNever() throws {
+        let job = Self.job(["lastRun": .null, "lastProved": .null, "lagSeconds": .null, "openDeadLetters": .null])
+        func last(_ scheduler: JSONValue) throws -> String {
+            let frame = TopFrame(overview: ["scheduler": scheduler, "jobs": [job]], now: Self.now)
+            return try #require(frame.lines.last)
+        }
+        #expect(try last(["enabled": true]).contains("never"))
+        #expect(
+            try last(.null).split(separator: " ") == ["product_sync", "-", "?", "in", "1m", "30s", "0/0/0", "-", "?"]
+        )
+    }
+
+    @Test func statusSaysOnlyOfALedScheduleWhenItFires() {
+        func words(_ scheduler: JSONValue, next: JSONValue = .null) -> String {
+            StatusCommand.scheduler(["scheduler": scheduler, "nextRun": next])
+        }
+        #expect(words(["enabled": false, "isRunning": false], next: "soon") == "off")
+        #expect(words(["enabled": true, "isRunning": true], next: "soon") == "on, next soon")
+        #expect(words(["enabled": true, "isRunning": true]) == "on, but the sync is paused or has no schedule")
+        let leaderless = words(["enabled": true, "isRunning": false], next: "soon")
+        #expect(leaderless == "on, but nobody leads it: nothing runs by itself")
+    }
+
     @Test func nothingFromADatabaseMovesTheCursor() {
         let lines = Self.frame([Self.job(["job": "a\u{1B}[2Jb\u{202E}c\nd"])], sentence: "x\u{1B}]0;owned\u{7}y").lines
         let all = lines.joined()

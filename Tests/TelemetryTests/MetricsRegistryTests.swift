@@ -18,6 +18,18 @@ import Testing
         #expect(registry.value("jobs_total", labels: ["state": "a\"b\\c\nd"]) == 3)
     }
 
+    @Test func quotesAreEscapedWhateverStandsBesideThem() {
+        let registry = MetricsRegistry()
+        registry.describe("jobs_total", help: "Jobs\r\nby state\\\u{301}.")
+        registry.makeCounter(label: "jobs_total", dimensions: [("state", "a\"\u{301}\u{600}\"\r\n\\\u{20DD}")])
+            .increment(by: 1)
+        let text = registry.prometheusText()
+        // By scalars: to `contains` of Swift's strings an escaped quote with a mark is no quote either.
+        func has(_ line: String) -> Bool { text.utf8.split(separator: 0x0A).contains { $0.elementsEqual(line.utf8) } }
+        #expect(has("# HELP jobs_total Jobs\r\\nby state\\\\\u{301}."))
+        #expect(has("jobs_total{state=\"a\\\"\u{301}\u{600}\\\"\r\\n\\\\\u{20DD}\"} 1"))
+    }
+
     @Test func seriesAreBounded() {
         let registry = MetricsRegistry()
         for number in 0..<1_500 {

@@ -4,7 +4,7 @@ import Synchronization
 /// A relay on 127.0.0.1 that can cut, stall or refuse what passes, as networks do.
 ///
 /// Connections that are open when `cut` is called end with RST; while `isRefusing`, new ones end at once; while
-/// `isStalled`, nothing passes in either direction and nobody is told.
+/// `isStalled`, nothing passes in either direction and nobody is told; while `isHolding`, new ones wait.
 package final class TCPProxy: Sendable {
     private struct State {
         var pairs: [Int: (client: Int32, server: Int32)] = [:]
@@ -20,6 +20,7 @@ package final class TCPProxy: Sendable {
     private let listener: Int32
     private let state: Mutex<State>
     private let isStalled = Watched(false)
+    private let isHolding = Watched(false)
 
     /// Relays to a port of 127.0.0.1.
     package init(to target: Int) throws {
@@ -32,6 +33,7 @@ package final class TCPProxy: Sendable {
                     Glibc.close(client)
                     break
                 }
+                _ = self.isHolding.waitBlocking(within: .seconds(600)) { !$0 }
                 self.relay(client)
             }
         }
@@ -49,6 +51,7 @@ package final class TCPProxy: Sendable {
         Glibc.close(listener)
         cut()
         stall(false)
+        hold(false)
     }
 
     /// Ends every open connection with RST on both sides.
@@ -68,6 +71,9 @@ package final class TCPProxy: Sendable {
 
     /// Nothing passes while true; connections stay open.
     package func stall(_ stalled: Bool) { isStalled.change { $0 = stalled } }
+
+    /// New connections wait while true; the others go on.
+    package func hold(_ holding: Bool) { isHolding.change { $0 = holding } }
 
     private func relay(_ client: Int32) {
         let target: Int? = state.withLock { $0.isRefusing || $0.isClosed ? nil : $0.target }

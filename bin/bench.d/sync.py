@@ -130,27 +130,39 @@ def first_sync(results, products, rounds):
 
 
 def compares(results, products, rounds):
+    """One percent is measured beside the compare that finds nothing, and beside psql writing the same rows meanwhile."""
     both = "drain and COPY OUT in key order side by side"
-    works = {name: f"{name} of {products:,} products" for name in ("Compare, nothing changed", "1 % stale", "1 % missing")}
+    nothing, stale, missing = (f"{name} of {products:,} products"
+                               for name in ("Compare, nothing changed", "1 % stale", "1 % missing"))
+    unchanged, some, file = "**Tallyman**, nothing changed", products // 100, f"{RUN}/some.bin"
+    chosen = "id IN (SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM product) x WHERE n % 100 = 1)"
+    sql(f"CREATE TABLE one_percent AS SELECT * FROM product WHERE {chosen}", "ANALYZE one_percent",
+        f"\\copy one_percent TO '{file}' (FORMAT binary)")
+    update = 'UPDATE product p SET ' + ", ".join(f'"{name}" = s."{name}"' for name in FIELDS)
+    works = {
+        stale: (f"UPDATE product SET title = title || '!' WHERE {chosen}", "updated", "UPDATE of the same rows",
+                f"SET enable_hashjoin = off; SET enable_mergejoin = off; {update} FROM one_percent s WHERE s.id = p.id"),
+        missing: (f"DELETE FROM product WHERE {chosen}", "inserted", "COPY of the same rows",
+                  f"\\copy product FROM '{file}' (FORMAT binary)"),
+    }
+    reading = [made.drain(), psql(ORDERED)]
     for _ in range(rounds):
         settle()
-        for command, who in (([ORDERED], "COPY OUT in key order (psql)"), (["drain", ORDERED], both)):
-            commands = [made.drain() if one == "drain" else psql(one) for one in command]
-            measured = run(commands)
-            for work in works.values() if who == both else [works["Compare, nothing changed"]]:
-                results.add(work, who, products, measured, both)
-        results.add(works["Compare, nothing changed"], "**Tallyman**", products,
-                    counted("unchanged", products, run([tallyman("--json")])), both)
-        some = products // 100
-        chosen = f"id IN (SELECT id FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM product) x WHERE n % 100 = 1)"
-        sql(f"UPDATE product SET title = title || '!' WHERE {chosen}")
-        settle()
-        results.add(works["1 % stale"], "**Tallyman**", products,
-                    counted("updated", some, run([tallyman("--json")])), both)
-        sql(f"DELETE FROM product WHERE {chosen}")
-        settle()
-        results.add(works["1 % missing"], "**Tallyman**", products,
-                    counted("inserted", some, run([tallyman("--json")])), both)
+        results.add(nothing, "COPY OUT in key order (psql)", products, run(reading[1:]), both)
+        results.add(nothing, both, products, run(reading), both)
+        measured = counted("unchanged", products, run([tallyman("--json")]))
+        results.add(nothing, "**Tallyman**", products, measured, both)
+        for work, (spoil, kind, psqls, repair) in works.items():
+            results.add(work, unchanged, products, measured, unchanged)
+            sql(spoil)
+            settle()
+            results.add(work, f"drain, COPY OUT and psql's {psqls} side by side", products,
+                        run([*reading, psql(repair)]), unchanged)
+            sql(spoil)
+            settle()
+            results.add(work, "**Tallyman**", products, counted(kind, some, run([tallyman("--json")])), unchanged)
+    sql("DROP TABLE one_percent")
+    os.unlink(file)
 
 
 def peer(results, work, who, products, command, note="", factor=1.0):

@@ -6,7 +6,9 @@ package import Runtime
 package enum SchedulerAnswer {
     package static func body(_ status: SchedulerStatus) -> JSONValue {
         [
-            "enabled": .bool(status.enabled), "isRunning": .bool(status.enabled), "isLeader": .bool(status.isLeader),
+            // Switched on it runs only while somebody leads it.
+            "enabled": .bool(status.enabled), "isRunning": .bool(status.enabled && status.leader != nil),
+            "isLeader": .bool(status.isLeader),
             "leader": status.leader.map { .string($0) } ?? .null,
             "changedBy": status.switched.map { .string($0.changedBy) } ?? .null,
             "changedAt": RunAnswer.instant(status.switched?.changedAt),
@@ -16,7 +18,7 @@ package enum SchedulerAnswer {
 
     package static func schedule(_ status: ScheduleStatus) -> JSONValue {
         let definition = status.definition
-        let zone = definition.timeZone.identifier
+        let zone = definition.timeZone.name
         return [
             "job": .string(definition.job.rawValue), "expression": .string(definition.expressionText),
             "words": .string(definition.expressionWords),

@@ -18,11 +18,11 @@ const schedules = {
     if (!scheduler) return [heading("Schedules"), failure(new Error(store.overview.verdict.sentence))];
     const who = scheduler.changedBy && el("p", { class: "muted" }, `Switched ${scheduler.enabled ? "on" : "off"} by `,
       data(scheduler.changedBy), ", ", time(scheduler.changedAt, { relative: true }));
+    const level = scheduler.isRunning ? "ok" : "warning";
     return [heading("Schedules"),
-      el("section", { class: `verdict ${scheduler.enabled ? "ok" : "warning"} small`, "data-key": "switch" },
-        verdictIcon(scheduler.enabled ? "ok" : "warning"),
-        el("div", {}, el("p", { class: "sentence" }, scheduler.enabled ? "The scheduler is on."
-          : "The scheduler is off: nothing runs by itself."), who,
+      el("section", { class: `verdict ${level} small`, "data-key": "switch" }, verdictIcon(level),
+        el("div", {}, el("p", { class: "sentence" }, scheduler.isRunning ? "The scheduler is on."
+          : `The scheduler is ${scheduler.enabled ? "on, but nobody leads it" : "off"}: nothing runs by itself.`), who,
           el("p", { class: "muted" }, scheduler.leader ? ["Led by ", data(scheduler.leader),
             scheduler.isLeader ? " (this daemon)." : " (another replica)."] : "No replica leads it now.")),
         actButton(scheduler.enabled ? "Switch off…" : "Switch on", "etl:write", () => switchScheduler(!scheduler.enabled),

@@ -54,6 +54,7 @@ function verdict({ verdict: judged }) {
 
 function strip(all) {
   const scheduler = all.scheduler;
+  const isCounted = all.jobs.every((job) => job.openDeadLetters !== null);
   const letters = all.jobs.reduce((sum, job) => sum + (job.openDeadLetters ?? 0), 0);
   const next = all.jobs.filter((job) => job.nextFire).sort((one, other) => (one.nextFire < other.nextFire ? -1 : 1))[0];
   return el("dl", { class: "strip", "data-key": "strip" },
@@ -63,12 +64,14 @@ function strip(all) {
         svg("svg", { viewBox: "0 0 12 12", width: 12, height: 12, "aria-hidden": "true" },
           svg("path", { d: base.answers ? "M1.500 6.500l3 3 6-7" : "M2 2l8 8M10 2l-8 8" })),
         data(base.name), el("span", { class: "visually-hidden" }, base.answers ? " answers" : ` does not: ${base.reason}`)))))),
-    tile("Leader", scheduler?.leader ? data(scheduler.leader) : "nobody",
-      scheduler?.isLeader ? "this daemon" : scheduler?.leader ? "another replica" : "no replica leads the schedule"),
-    tile("Next", next ? until(next.nextFire) : scheduler && !scheduler.enabled ? "scheduler off" : "nothing due",
-      next ? [jobTitle(next.job), " · ", time(next.nextFire)] : ""),
-    tile("Dead letters", letters ? el("a", { href: "#/dead-letters" }, number(letters)) : "none",
-      letters ? "wait for a decision" : "every record was written"));
+    scheduler ? tile("Leader", scheduler.leader ? data(scheduler.leader) : "nobody",
+      scheduler.isLeader ? "this daemon" : scheduler.leader ? "another replica" : "no replica leads the schedule")
+      : tile("Leader", "–", "the ledger cannot be read"),
+    scheduler ? tile("Next", next ? until(next.nextFire) : scheduler.enabled ? "nothing due" : "scheduler off",
+      next ? [jobTitle(next.job), " · ", time(next.nextFire)] : "") : tile("Next", "–", "the ledger cannot be read"),
+    !isCounted ? tile("Dead letters", "unknown", "they cannot be counted")
+      : tile("Dead letters", letters ? el("a", { href: "#/dead-letters" }, number(letters)) : "none open",
+        letters ? "wait for a decision" : ""));
 }
 
 const tile = (name, value, note) => el("div", { class: "tile" }, el("dt", {}, name),
@@ -103,6 +106,8 @@ function progressBar(run) {
 function jobTable(all) {
   if (!all.jobs.length) return empty("No job is configured.",
     "Set PRODUCT_SERVICE_MONGODB_URL and CART_DB_URL, then start the daemon again.");
+  // Without the ledger nothing is known of runs and schedules, which is not to say that there are none.
+  const none = (word) => el("span", { class: "muted" }, all.scheduler ? word : "–");
   return el("section", { class: "panel", "aria-labelledby": "jobs-title", "data-key": "jobs" },
     el("h2", { id: "jobs-title" }, "Jobs"),
     el("div", { class: "scroll" }, el("table", { class: "cards jobs" },
@@ -114,14 +119,12 @@ function jobTable(all) {
         const last = active ?? job.lastRun;
         return el("tr", { "data-key": job.job },
           el("th", { scope: "row" }, jobTitle(job.job), job.documentation && documentationOf(job)),
-          cell("State", null, last ? runLink(last.runId, stateBadge(last.state, last.dryRun))
-            : el("span", { class: "muted" }, "has not run")),
-          cell("Last proved", null, job.lastProved ? time(job.lastProved.finishedAt, { relative: true })
-            : el("span", { class: "muted" }, "never"),
+          cell("State", null, last ? runLink(last.runId, stateBadge(last.state, last.dryRun)) : none("has not run")),
+          cell("Last proved", null, job.lastProved ? time(job.lastProved.finishedAt, { relative: true }) : none("never"),
             job.isOverdue && el("span", { class: "tag warn" }, "overdue")),
           cell("Next fire", null, job.isPaused ? el("span", { class: "tag warn" }, "paused")
             : job.nextFire ? time(job.nextFire, { relative: "until" })
-            : el("span", { class: "muted" }, job.isScheduled ? "scheduler off" : "on demand")),
+            : none(!job.isScheduled ? "on demand" : all.scheduler?.enabled ? "nothing due" : "scheduler off")),
           cell("Drift", null, driftFigures(job.drift)),
           cell("Lag", "figure-cell", job.lastProved ? duration(secondsSince(job.lastProved.startedAt ?? job.lastProved.finishedAt)) : "–"),
           cell("Dead letters", "figure-cell", job.openDeadLetters ? el("a",

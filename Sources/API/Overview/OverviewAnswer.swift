@@ -12,19 +12,20 @@ package enum OverviewAnswer {
         var jobs = ports.runs.jobs.map { JobFacts(job: $0) }
         do {
             let status = try await ports.scheduler.status()
-            facts.scheduler = status
-            let schedules = status.schedules
             let newest = try await newest(ports.runs)
             let active = try await ports.runs.active()
-            for index in jobs.indices {
-                let name = jobs[index].job.name
-                jobs[index].active = active.first { $0.job == name }
-                if let run = jobs[index].active { jobs[index].shards = try await ports.runs.shards(of: run.id) }
-                jobs[index].ended = newest[.ended]?[name]
-                jobs[index].proved = newest[.proved]?[name]
-                jobs[index].compared = newest[.compared]?[name]
-                jobs[index].schedule = schedules.first { $0.definition.job == name }
+            var known = jobs
+            for index in known.indices {
+                let name = known[index].job.name
+                known[index].active = active.first { $0.job == name }
+                if let run = known[index].active { known[index].shards = try await ports.runs.shards(of: run.id) }
+                known[index].ended = newest[.ended]?[name]
+                known[index].proved = newest[.proved]?[name]
+                known[index].compared = newest[.compared]?[name]
+                known[index].schedule = status.schedules.first { $0.definition.job == name }
             }
+            // All of it or nothing: without a scheduler in the answer, nothing in it is known of runs and schedules.
+            (jobs, facts.scheduler) = (known, status)
         } catch {
             facts.ledgerFailure = TallyError.wrapping(error, during: "overview").summary
         }

@@ -87,6 +87,10 @@ package struct OverviewVerdict: Sendable {
             let records = open == 1 ? "record waits as a dead letter" : "records wait as dead letters"
             let number = Drift.grouped(open)
             warnings.append(Finding(level: .warning, sentence: "\(name): \(number) \(records).", run: facts.ended))
+        } else if let last = facts.compared ?? facts.ended, last.state == .partial {
+            // Nothing is open any more, or it cannot be counted: that the run refused something stays true.
+            let sentence = "\(name): the last run was partial, its refused records are not in the target."
+            warnings.append(Finding(level: .warning, sentence: sentence, run: last))
         }
         if all.scheduler?.enabled == true, facts.isOverdue(at: all.now) {
             warnings.append(
@@ -120,12 +124,16 @@ package struct OverviewVerdict: Sendable {
     }
 
     private static func well(_ oldest: RunRecord, _ judged: [JobFacts]) -> OverviewVerdict {
-        let compared = earliest(judged.compactMap(\.compared))
+        let comparing = judged.filter { $0.compared != nil }
+        let proved = "every job's last run was proved"
+        let names = comparing.map(\.job.name.rawValue).joined(separator: " and ")
+        let same =
+            comparing.count == judged.count
+            ? "both sides hold the same" : "\(proved), both sides of \(names) hold the same"
         return OverviewVerdict(
             level: .ok,
-            sentence: compared == nil
-                ? "Nothing is wrong: every job's last run was proved." : "Nothing is wrong: both sides hold the same.",
-            run: compared ?? oldest
+            sentence: "Nothing is wrong: \(comparing.isEmpty ? proved : same).",
+            run: earliest(comparing.compactMap(\.compared)) ?? oldest
         )
     }
 

@@ -84,8 +84,8 @@ package enum StatusAnswer {
         let success = try await ports.runs.lastSuccess(job)
         let scheduler = SchedulerAnswer.body(try await ports.scheduler.status())
         let schedule = scheduler["schedules"]?.array?.first { $0["job"]?.string == job.rawValue }
-        let next: JSONValue =
-            scheduler["enabled"]?.bool == true ? schedule?["nextFires"]?.array?.first ?? .null : .null
+        let fires = scheduler["enabled"]?.bool == true && schedule?["paused"]?.bool == false
+        let next: JSONValue = fires ? schedule?["nextFires"]?.array?.first ?? .null : .null
         var sync: [String: JSONValue] = [
             "state": .string(active?.state.rawValue ?? "idle"), "isRunning": .bool(active?.state == .running),
         ]

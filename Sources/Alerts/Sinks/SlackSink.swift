@@ -78,10 +78,15 @@ package struct SlackSink: AlertSink {
         return lines.joined(separator: "\n")
     }
 
+    /// Scalar by scalar: a bracket and the combining mark behind it are one `Character`.
     private static func escaped(_ text: String) -> String {
-        String(text.prefix(lineMax)).replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(
-            ">",
-            with: "&gt;"
-        )
+        text.unicodeScalars.prefix(lineMax).map { scalar in
+            switch scalar {
+            case "&": "&amp;"
+            case "<": "&lt;"
+            case ">": "&gt;"
+            default: String(scalar)
+            }
+        }.joined()
     }
 }

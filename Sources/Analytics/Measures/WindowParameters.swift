@@ -1,5 +1,6 @@
 package import Foundation
 package import Postgres
+import Runtime
 
 /// The parameters that every query takes, in the order of their numbers.
 ///
@@ -20,7 +21,7 @@ package struct WindowParameters: Sendable {
         func start(_ offset: Int) -> PGValue { .timestamp(day.advanced(by: offset).start(in: zone)) }
         values = [
             start(0), start(1), .text("\(day)"), start(-6), start(-29), start(-churnDays), start(1 - churnDays),
-            .timestamp(day.monday.advanced(by: -7 * Self.cohortWeeks).start(in: zone)), .text(zone.identifier),
+            .timestamp(day.monday.advanced(by: -7 * Self.cohortWeeks).start(in: zone)), .text(zone.name),
             .textArray(present),
         ]
     }

@@ -126,7 +126,7 @@ extension MockAmazon {
                     orderEvery: orderEvery,
                     seed: UInt64(100 + index),
                     currency: marketplace.currency,
-                    zone: marketplace.zone.identifier,
+                    zone: marketplace.zone.name,
                     hasEdits: false,
                     hasReturns: false
                 )

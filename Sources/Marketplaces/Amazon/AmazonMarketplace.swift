@@ -1,4 +1,5 @@
 package import Foundation
+import Runtime
 
 /// The regions of the Selling Partner API, each with its own host.
 package enum AmazonRegion: String, Sendable, CaseIterable {
@@ -22,7 +23,7 @@ package struct AmazonMarketplace: Sendable, Hashable {
     /// nil for an id or a country code that is none of Amazon's.
     package init?(_ name: String) {
         guard let row = Self.table.first(where: { $0.id == name || $0.country == name.uppercased() }),
-            let zone = TimeZone(identifier: row.zone)
+            let zone = TimeZone(named: row.zone)
         else { return nil }
         (id, country, region, currency) = (row.id, row.country, row.region, row.currency)
         self.zone = zone

@@ -88,7 +88,7 @@ package final class AmazonSource: MarketplaceSource {
             .getOrderMetrics,
             [
                 ("marketplaceIds", marketplace.id), ("interval", "\(WireTime.text(start))--\(WireTime.text(end))"),
-                ("granularity", "Day"), ("granularityTimeZone", marketplace.zone.identifier),
+                ("granularity", "Day"), ("granularityTimeZone", marketplace.zone.name),
             ]
         )
         return try (answer["payload"].array ?? []).map { entry in

@@ -52,7 +52,7 @@ package struct ShopifyArchive: Sendable {
         shop["currency"].string ?? orders.lazy.compactMap { $0["currency"].string }.first
             ?? balance.lazy.compactMap { $0["currency"].string }.first
     }
-    package var zone: TimeZone? { shop["iana_timezone"].string.flatMap { TimeZone(identifier: $0) } }
+    package var zone: TimeZone? { shop["iana_timezone"].string.flatMap { TimeZone(named: $0) } }
     package var shopName: String? { shop["myshopify_domain"].string }
 
     // MARK: Rows

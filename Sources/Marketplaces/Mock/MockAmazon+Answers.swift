@@ -234,7 +234,7 @@ extension MockAmazon {
     func metrics(_ asked: MockAmazonRequest) -> String? {
         let bounds = (asked["interval"] ?? "").components(separatedBy: "--").compactMap(WireTime.instant)
         guard let trade = trades[asked.marketplace], bounds.count == 2, asked["granularity"] == "Day",
-            let zone = asked["granularityTimeZone"].flatMap({ TimeZone(identifier: $0) })
+            let zone = asked["granularityTimeZone"].flatMap({ TimeZone(named: $0) })
         else { return nil }
         var calendar = Calendar(identifier: .gregorian)
         calendar.timeZone = zone

@@ -102,7 +102,7 @@ package final class MockShopify: HTTPTransport {
         case .shop:
             return """
                 {"shop":{"id":"gid://shopify/Shop/1","myshopifyDomain":"\(shop)","currencyCode":"\(trade.currency)",\
-                "ianaTimezone":"\(trade.zone.identifier)"}}
+                "ianaTimezone":"\(trade.zone.name)"}}
                 """
         case .products: return products(page, now)
         case .variants: return variants(page, now)

@@ -1,4 +1,5 @@
 package import Foundation
+import Runtime
 
 /// The synthetic shop behind `MOCK=1` and `tallyman mock-api`: every object is a function of its number, and what is
 /// seen of it a function of the time asked for.
@@ -36,7 +37,7 @@ package struct MockTrade: Sendable {
         self.productCount = max(1, productCount)
         self.seed = seed
         self.currency = currency
-        self.zone = TimeZone(identifier: zone) ?? TimeZone(secondsFromGMT: 0) ?? .current
+        self.zone = TimeZone(named: zone) ?? TimeZone(secondsFromGMT: 0) ?? .current
     }
 
     package struct Variant: Sendable, Equatable {

@@ -49,10 +49,6 @@ extension Duration {
 }
 
 extension Date {
-    /// The whole millisecond it falls in: what a vendor's query and a watermark can both say.
-    var toMillisecond: Date {
-        Date(timeIntervalSince1970: (timeIntervalSince1970 * 1_000).rounded(.down) / 1_000)
-    }
     /// The whole second it falls in.
     var toSecond: Date { Date(timeIntervalSince1970: timeIntervalSince1970.rounded(.down)) }
 }

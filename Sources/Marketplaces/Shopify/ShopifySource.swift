@@ -19,7 +19,7 @@ package final class ShopifySource: MarketplaceSource {
         scope = SourceScope(source: "shopify", accountID: accountID, scope: client.settings.shop, country: country)
         let shop = try await client.send(.shop, [:])["shop"]
         guard let currency = shop["currencyCode"].string,
-            let zone = shop["ianaTimezone"].string.flatMap({ TimeZone(identifier: $0) })
+            let zone = shop["ianaTimezone"].string.flatMap({ TimeZone(named: $0) })
         else {
             throw TallyError(.schemaMismatch, during: "shopify.shop", "the shop names no currency or no time zone")
         }

@@ -57,7 +57,6 @@ package actor GrantedTokens: AccessTokens {
     private let keeper: (any TokenKeeping)?
     private let now: @Sendable () -> Date
     private var current: (token: Secret<String>, expires: Date)?
-    private var renewals = 0
     private var isRenewing = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
 

@@ -24,8 +24,9 @@ package struct Comparison: Sendable {
         package var mergedStreams = true
     }
 
-    /// Findings travel on when they hold this many bytes.
+    /// Findings travel on when they hold this many bytes, or fewer when nobody has anything to do.
     static let findingsBytesMax = 1 << 19
+    static let findingsBytesMin = 3 << 17
 
     package init(
         source: SourceReader,
@@ -44,13 +45,29 @@ package struct Comparison: Sendable {
         keyed = KeyedComparison(source: source, target: target, plan: plan)
     }
 
-    package func run(_ deliver: @Sendable (Findings) async throws -> Void) async throws -> Totals {
+    /// `isAwaited`: whether whoever settles findings waits for some.
+    package func run(
+        isAwaited: @Sendable () -> Bool,
+        _ deliver: @Sendable (Findings) async throws -> Void
+    ) async throws -> Totals {
         let brackets = try await source.brackets()
         if brackets.count <= 1, range.canMerge(brackets) {
-            let order = brackets.first.map { plan.key.order(with: $0) } ?? .bytes(.all)
-            if let order { return try await merge(brackets, order, deliver) }
+            if let order = brackets.first.map({ plan.key.order(with: $0) }) ?? plan.key.order {
+                return try await merge(brackets, order, isAwaited, deliver)
+            }
         }
         return try await lookUp(brackets, deliver)
+    }
+
+    /// Looks at these keys alone, on both sides. The totals stay empty.
+    package func run(keys: [[UInt8]], _ deliver: @Sendable (Findings) async throws -> Void) async throws -> Totals {
+        for start in stride(from: 0, to: keys.count, by: KeyedComparison.keysMax) {
+            let part = keys[start..<min(keys.count, start + KeyedComparison.keysMax)]
+            var findings = try await keyed.again(Array(part))
+            findings.mayBeOutrun = true
+            try await deliver(findings)
+        }
+        return Totals()
     }
 
     // MARK: Merge
@@ -58,21 +75,24 @@ package struct Comparison: Sendable {
     private func merge(
         _ brackets: [IDBracket],
         _ order: SyncKey.Order,
+        _ isAwaited: @Sendable () -> Bool,
         _ deliver: @Sendable (Findings) async throws -> Void
     ) async throws -> Totals {
         let pages = BoundedChannel<SourcePage>(capacity: 2)
-        let chunks = BoundedChannel<PGCopyChunk>(capacity: 2)
+        let chunks = BoundedChannel<TargetChunk>(capacity: 2)
         let source = source
         let target = target
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
-                try await Self.feeding(pages) { try await source.readPages(brackets) { try await pages.send($0) } }
-            }
-            group.addTask {
                 try await Self.feeding(chunks) { try await target.stream { try await chunks.send($0) } }
             }
             defer { group.cancelAll() }
-            let totals = try await mergeLoop(pages, chunks, order, deliver)
+            // The documents are read behind the target's snapshot: none is older than the row it is compared with.
+            let first = try await chunks.receive()
+            group.addTask {
+                try await Self.feeding(pages) { try await source.readPages(brackets) { try await pages.send($0) } }
+            }
+            let totals = try await mergeLoop(pages, first, chunks, order, isAwaited, deliver)
             try await group.waitForAll()
             return totals
         }
@@ -94,8 +114,10 @@ package struct Comparison: Sendable {
 
     private func mergeLoop(
         _ pages: BoundedChannel<SourcePage>,
-        _ chunks: BoundedChannel<PGCopyChunk>,
+        _ first: TargetChunk?,
+        _ chunks: BoundedChannel<TargetChunk>,
         _ order: SyncKey.Order,
+        _ isAwaited: @Sendable () -> Bool,
         _ deliver: @Sendable (Findings) async throws -> Void
     ) async throws -> Totals {
         var step = MergeStep(plan: plan, order: order, collectsUnchangedKeys: collectsUnchangedKeys)
@@ -103,15 +125,16 @@ package struct Comparison: Sendable {
         var findings = Findings()
         var page = try await pages.receive()
         try note(page, &totals)
-        var chunk = try await chunks.receive()
-        totals.target += chunk?.rowStarts.count ?? 0
+        var chunk = first
+        totals.target += chunk?.rows.rowStarts.count ?? 0
         var row = 0
         var chunkRow = 0
         while page != nil || chunk != nil {
             let before = row + chunkRow
-            try step.run(source: page, sourceRow: &row, target: chunk, targetRow: &chunkRow, into: &findings)
+            if let chunk, let page, !page.isBehind(chunk) { findings.mayBeOutrun = true }
+            try step.run(source: page, sourceRow: &row, target: chunk?.rows, targetRow: &chunkRow, into: &findings)
             context.progress.add(compared: row + chunkRow - before)
-            if findings.bytes >= Self.findingsBytesMax {
+            if findings.bytes >= Self.findingsBytesMax || (findings.bytes >= Self.findingsBytesMin && isAwaited()) {
                 try await deliver(findings)
                 findings = Findings()
             }
@@ -120,10 +143,10 @@ package struct Comparison: Sendable {
                 row = 0
                 try note(page, &totals)
             }
-            if let current = chunk, chunkRow >= current.rowStarts.count {
+            if let current = chunk, chunkRow >= current.rows.rowStarts.count {
                 chunk = try await chunks.receive()
                 chunkRow = 0
-                totals.target += chunk?.rowStarts.count ?? 0
+                totals.target += chunk?.rows.rowStarts.count ?? 0
             }
         }
         if !findings.isEmpty { try await deliver(findings) }
@@ -150,38 +173,42 @@ package struct Comparison: Sendable {
     ) async throws -> Totals {
         var totals = Totals()
         totals.mergedStreams = false
-        try await source.readPages(brackets) { page in
-            try note(page, &totals)
-            let findings = try await keyed.page(page)
-            context.progress.add(compared: page.rows.count)
-            try await deliver(findings)
-        }
-        let chunks = BoundedChannel<PGCopyChunk>(capacity: 2)
+        // The rows first: what is added for missing documents afterwards is none that was found.
+        let chunks = BoundedChannel<TargetChunk>(capacity: 2)
         let target = target
         totals.target = try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await Self.feeding(chunks) { try await target.stream { try await chunks.send($0) } } }
             defer { group.cancelAll() }
             var rows = 0
             while let chunk = try await chunks.receive() {
-                rows += chunk.rowStarts.count
-                try await deliver(try await orphans(of: chunk))
+                rows += chunk.rows.rowStarts.count
+                try await deliver(try await orphans(of: chunk.rows))
             }
             try await group.waitForAll()
             return rows
+        }
+        try await source.readPages(brackets, keepsIDs: true) { read in
+            let page = try await keyed.withoutRepeated(read)
+            try note(page, &totals)
+            let findings = try await keyed.page(page)
+            context.progress.add(compared: page.rows.count)
+            try await deliver(findings)
         }
         return totals
     }
 
     private func orphans(of chunk: PGCopyChunk) async throws -> Findings {
-        let keys = chunk.rowStarts.map { start in
+        let keys = chunk.rowStarts.filter { RowImage.hasKey(chunk.bytes.span, at: Int($0)) }.map { start in
             Array(chunk.bytes[RowImage.key(chunk.bytes.span, at: Int(start))])
         }
         let absent = try await keyed.absent(keys)
         var findings = Findings()
+        findings.keyless = chunk.rowStarts.count - keys.count
+        // Rows without a key come behind all others.
         for (row, key) in keys.enumerated() where absent.contains(key) {
             findings.orphaned.append(chunk.bytes.span, chunk.range(row))
         }
-        context.progress.add(compared: keys.count)
+        context.progress.add(compared: chunk.rowStarts.count)
         return findings
     }
 }

@@ -33,7 +33,10 @@ extension FindingsSettler {
     mutating func quarantine(_ rejected: [Findings.Rejected]) async throws {
         guard !rejected.isEmpty else { return }
         try countDeadLetters(rejected.map { plan.key.text($0.key[...]) })
-        guard mode == .repair else { return }
+        guard mode == .repair else {
+            for one in rejected where open[plan.key.text(one.key[...])] == nil { doubts(one.key[...]) }
+            return
+        }
         let payloads = try await payloads(rejected.map(\.key))
         try await record(
             rejected.map { one in
@@ -72,7 +75,7 @@ extension FindingsSettler {
     /// Closes the open letters among `keys`.
     func resolve(_ keys: [String]) async throws {
         guard mode == .repair, !open.isEmpty else { return }
-        let healed = keys.filter { open[$0] != nil }
+        let healed = keys.filter { open[DeadLetter.kept($0)] != nil }
         guard !healed.isEmpty else { return }
         try await writingLetters { try await $0.resolve(keys: healed, in: $1) }
     }

@@ -17,15 +17,15 @@ struct FindingsSettler {
     let plan: ColumnPlan
     let keyed: KeyedComparison
     let writer: TargetWriter
-    let lanes: InsertLanes
-    /// Inserts that were begun and not yet counted.
-    private var underWay = 0
+    let lanes: WriteLanes
+    /// Writes that were begun and not yet counted.
+    var underWay = 0
     let context: RunContext
     let batchSize: Int
     let orphanPolicy: OrphanPolicy
     var tally = SyncTally()
     /// What this pass settled about single keys.
-    private(set) var settled = SettledKeys()
+    var settled = SettledKeys()
     /// The keys that the passes before settled; only in the pass that proves them.
     let proving: SettledKeys?
     private(set) var unproved = Unproved()
@@ -52,10 +52,7 @@ struct FindingsSettler {
         self.plan = plan
         self.keyed = keyed
         self.writer = writer
-        self.lanes = InsertLanes(
-            width: lanes,
-            inserter: RowInserter(writer: writer, context: context)
-        )
+        self.lanes = WriteLanes(width: lanes, writer: writer)
         self.context = context
         self.batchSize = batchSize
         self.orphanPolicy = orphanPolicy
@@ -65,32 +62,43 @@ struct FindingsSettler {
 
     mutating func settle(_ findings: Findings) async throws {
         tally.unchanged += findings.unchanged
+        tally.orphaned += findings.keyless
         try await resolve(findings.unchangedKeys.map { plan.key.text($0) })
         try await quarantine(findings.rejected)
         let orphaned = withoutMarked(findings.orphaned)
-        if mode == .report {
-            try await look(again: findings.missing, findings.staleSource, orphaned)
+        guard mode == .repair else { return try await look(again: findings.missing, findings.staleSource, orphaned) }
+        try await repairMissing(findings.missing)
+        if findings.mayBeOutrun {
+            try await repairOutrun(findings.staleSource, findings.staleTarget)
         } else {
-            if !findings.missing.isEmpty { try await repairMissing(findings.missing) }
-            try await look(again: RowBatch(), findings.staleSource, orphaned)
+            try await settleStale(findings.staleSource, findings.staleTarget)
         }
+        try await look(again: RowBatch(), RowBatch(), orphaned)
     }
 
     /// A difference is believed only when it is still there on a second look at both sides.
     private mutating func look(again missing: RowBatch, _ stale: RowBatch, _ orphaned: RowBatch) async throws {
-        var keys: [[UInt8]] = []
-        for batch in [missing, stale, orphaned] {
-            for row in 0..<batch.count { keys.append(Array(batch.key(row))) }
-        }
+        let keys = [missing, stale, orphaned].flatMap(\.keys)
         guard !keys.isEmpty else { return }
         let now = try await keyed.again(keys)
         tally.unchanged += now.unchanged
         try await quarantine(now.rejected)
         if mode == .report {
             noteMissing(try without(known: now.missing))
-        } else if !now.missing.isEmpty {
+        } else {
             try await repairMissing(now.missing)
         }
+        try await settleStale(now.staleSource, now.staleTarget)
+        noteOrphans(withoutMarked(now.orphaned))
+    }
+
+    /// Reads the documents once more, behind the rows they are to replace. The rows need no second look: only one that
+    /// still is what was read is written over (INV-9).
+    private mutating func repairOutrun(_ source: RowBatch, _ target: RowBatch) async throws {
+        guard !source.isEmpty else { return }
+        let now = try await keyed.sourceAgain(source, beside: target)
+        tally.unchanged += now.unchanged
+        try await quarantine(now.rejected)
         try await settleStale(now.staleSource, now.staleTarget)
         noteOrphans(withoutMarked(now.orphaned))
     }
@@ -102,8 +110,18 @@ struct FindingsSettler {
         for row in 0..<rows.count where tally.missingIDs.count < SyncTally.idsMax {
             tally.missingIDs.append(plan.key.text(rows.key(row)))
         }
-        guard let proving else { return }
-        for row in 0..<rows.count where !proving.excused.contains(Array(rows.key(row))) { unproved.missing += 1 }
+        guard proving != nil else { return }
+        for row in 0..<rows.count where doubts(rows.key(row)) { unproved.missing += 1 }
+    }
+
+    /// Whether a difference at this key refutes the proof; the key is kept then.
+    @discardableResult
+    mutating func doubts(_ key: ArraySlice<UInt8>) -> Bool {
+        guard let proving else { return false }
+        let key = Array(key)
+        guard !proving.excused.contains(key) else { return false }
+        if unproved.keys.count < Unproved.keysMax { unproved.keys.append(key) }
+        return true
     }
 
     /// Rows that are not open dead letters with the same values; those are counted as dead letters.
@@ -121,14 +139,15 @@ struct FindingsSettler {
     }
 
     private func isKnownDeadLetter(_ rows: RowBatch, _ row: Int) -> Bool {
-        guard let fingerprint = open[plan.key.text(rows.key(row))] else { return false }
+        guard let fingerprint = open[DeadLetter.kept(plan.key.text(rows.key(row)))] else { return false }
         return fingerprint == Self.fingerprint(rows.image(row))
     }
 
     private mutating func repairMissing(_ rows: RowBatch) async throws {
+        guard !rows.isEmpty else { return }
         guard !open.isEmpty else {
             noteMissing(rows)
-            return try await insert(rows, counted: true)
+            return try await begin(.insert(rows), counted: true)
         }
         var fresh = RowBatch()
         var known = RowBatch()
@@ -140,58 +159,13 @@ struct FindingsSettler {
             }
         }
         noteMissing(fresh)
-        try await insert(fresh, counted: true)
-        if !known.isEmpty { try await insert(known, counted: false) }
-    }
-
-    private mutating func insert(_ rows: RowBatch, counted: Bool) async throws {
-        guard !rows.isEmpty else { return }
-        if underWay == lanes.width { try await countInsert() }
-        try await lanes.begin(InsertLanes.Work(rows: rows, counted: counted))
-        underWay += 1
-    }
-
-    /// Waits for the inserts that are under way; to be called once, behind the last findings.
-    mutating func settleInserts() async throws {
-        while underWay > 0 { try await countInsert() }
-        lanes.end()
-    }
-
-    private mutating func countInsert() async throws {
-        let (work, outcome) = try await lanes.next()
-        underWay -= 1
-        try await note(outcome, of: work.rows, counted: work.counted)
-    }
-
-    private mutating func note(_ outcome: RowInserter.Outcome, of rows: RowBatch, counted: Bool) async throws {
-        tally.batches += (rows.count + batchSize - 1) / batchSize
-        tally.inserted += outcome.insertedCount
-        if !counted { tally.missing += outcome.insertedCount }
-        context.progress.add(written: outcome.insertedCount)
-        try await quarantine(refused: outcome.refused)
-        try await resolve(insertedAmong: rows, outcome)
-        guard !outcome.conflicting.isEmpty else { return }
-        let now = try await keyed.again(outcome.conflicting)
-        if outcome.uncertain {
-            tally.inserted += now.unchanged
-        } else {
-            tally.unchanged += now.unchanged
-            if counted { tally.missing -= outcome.conflicting.count }
-        }
-        try await settleStale(now.staleSource, now.staleTarget)
-        excuse(now.missing)
-        excuse(now.orphaned)
-    }
-
-    private mutating func resolve(insertedAmong rows: RowBatch, _ outcome: RowInserter.Outcome) async throws {
-        guard !open.isEmpty else { return }
-        let left = Set(outcome.refused.map { plan.key.text($0.row[RowImage.key($0.row.span, at: 0)]) })
-        try await resolve((0..<rows.count).map { plan.key.text(rows.key($0)) }.filter { !left.contains($0) })
+        try await begin(.insert(fresh), counted: true)
+        try await begin(.insert(known), counted: false)
     }
 
     // MARK: Stale
 
-    private mutating func settleStale(_ source: RowBatch, _ target: RowBatch) async throws {
+    mutating func settleStale(_ source: RowBatch, _ target: RowBatch) async throws {
         var fresh = (ours: RowBatch(), theirs: RowBatch())
         // Tried apart from the others, which they would only hold up, and stale only once they are well.
         var known = (ours: RowBatch(), theirs: RowBatch())
@@ -212,16 +186,13 @@ struct FindingsSettler {
             }
         }
         guard mode == .repair else { return }
-        // One transaction for what a stretch found, however many batches that is.
-        for (rows, counted) in [(fresh, true), (known, false)] where !rows.ours.isEmpty {
-            tally.batches += (rows.ours.count + batchSize - 1) / batchSize
-            try await update(rows.ours, rows.theirs, counted: counted)
-        }
+        try await begin(.update(fresh.ours, replacing: fresh.theirs), counted: true)
+        try await begin(.update(known.ours, replacing: known.theirs), counted: false)
     }
 
     private mutating func noteStale(_ source: RowBatch, _ target: RowBatch, _ row: Int) {
         tally.stale += 1
-        if let proving, !proving.excused.contains(Array(source.key(row))) { unproved.stale += 1 }
+        if doubts(source.key(row)) { unproved.stale += 1 }
         guard tally.staleRows.count < SyncTally.idsMax else { return }
         let columns = ImageComparison.differingColumns(
             source.bytes.span,
@@ -236,7 +207,7 @@ struct FindingsSettler {
     }
 
     /// INV-9: by version where the mapping names one.
-    private func isNewer(_ target: RowBatch, _ row: Int, than source: RowBatch) -> Bool {
+    func isNewer(_ target: RowBatch, _ row: Int, than source: RowBatch) -> Bool {
         guard let version = plan.versionColumn else { return false }
         return ImageComparison.isGreater(
             target.bytes.span,
@@ -248,51 +219,17 @@ struct FindingsSettler {
         )
     }
 
-    /// `counted`: the rows are among the stale ones already.
-    private mutating func update(_ source: RowBatch, _ target: RowBatch, counted: Bool) async throws {
-        do {
-            let updated = try await context.retrying("target.update") {
-                try await writer.update(source, replacing: target)
-            }
-            tally.updated += updated.count
-            if !counted { tally.stale += updated.count }
-            context.progress.add(written: updated.count)
-            try await resolve(updated.map { plan.key.text($0) })
-            // Not updated: the row is no longer what it was compared with, so it is left alone and counted.
-            if updated.count < source.count { excuse(source, but: updated) }
-        } catch let error as TallyError where error.kind.disposition == .quarantine {
-            guard source.count > 1 else {
-                try await quarantine(refused: [(source.image(0), error)])
-                return
-            }
-            let half = source.count / 2
-            try await update(source.slice(0..<half), target.slice(0..<half), counted: counted)
-            let rest = half..<source.count
-            try await update(source.slice(rest), target.slice(rest), counted: counted)
-        }
-    }
-
-    /// Counts rows that changed between the look and the write, and remembers which.
-    private mutating func excuse(_ rows: RowBatch, but done: Set<[UInt8]> = []) {
-        for row in 0..<rows.count {
-            let key = Array(rows.key(row))
-            guard !done.contains(key) else { continue }
-            tally.changedMeanwhile += 1
-            settled.excused.insert(key)
-        }
-    }
-
     // MARK: Orphans
 
     /// Rows that an earlier run has marked are settled: they are counted, and nothing else is done about them.
-    private mutating func withoutMarked(_ rows: RowBatch) -> RowBatch {
+    mutating func withoutMarked(_ rows: RowBatch) -> RowBatch {
         guard let mark = plan.markColumn, !rows.isEmpty else { return rows }
         let unmarked = rows.unmarked(mark, plan)
         tally.orphansMarkedBefore += rows.count - unmarked.count
         return unmarked
     }
 
-    private mutating func noteOrphans(_ rows: RowBatch) {
+    mutating func noteOrphans(_ rows: RowBatch) {
         tally.orphaned += rows.count
         for row in 0..<rows.count {
             if let proving, proving.removed.contains(Array(rows.key(row))) { unproved.orphaned += 1 }
@@ -319,6 +256,12 @@ struct FindingsSettler {
         tally.changedMeanwhile += removal.left + removal.gone
         if let warning = removal.warning { tally.warnings.append(warning) }
         settled.removed.formUnion(removal.keys)
+    }
+
+    /// Adds a later pass of the same run, which repaired some keys once more.
+    mutating func merge(some again: FindingsSettler) {
+        settled.excused.formUnion(again.settled.excused)
+        tally.add(some: again.tally)
     }
 
     /// Adds a later pass of the same run, which looked at everything once more.

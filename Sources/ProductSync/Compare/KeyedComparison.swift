@@ -37,11 +37,50 @@ package struct KeyedComparison: Sendable {
         return findings
     }
 
+    /// Reads the source again for the keys of `rows` and classifies each beside the target's row as given.
+    package func sourceAgain(_ rows: RowBatch, beside target: RowBatch) async throws -> Findings {
+        var findings = Findings()
+        let keys = rows.keys
+        for start in stride(from: 0, to: keys.count, by: Self.keysMax) {
+            let part = start..<min(keys.count, start + Self.keysMax)
+            let documents = try await documents(Array(keys[part]))
+            for row in part { classify(keys[row], documents[keys[row]], target.image(row), into: &findings) }
+        }
+        return findings
+    }
+
+    /// INV-5: the page without the documents whose key another one has that comes before them; those are unkeyable.
+    ///
+    /// Two `_id`s of one key are of two types, so of two pages, or two spellings of one UUID. Ids are looked up where
+    /// the key may have one that comes before: for most collections none are.
+    package func withoutRepeated(_ page: SourcePage) async throws -> SourcePage {
+        let keys = page.rows.keys
+        var repeated: Set<Int> = []
+        for start in stride(from: 0, to: keys.count, by: Self.keysMax) {
+            let part = start..<min(keys.count, start + Self.keysMax)
+            var ids: [IDValue] = []
+            for row in part {
+                var candidates: [IDValue] = []
+                plan.key.appendCandidates(keys[row], to: &candidates)
+                if let own = page.ids[row].bracket { candidates.removeAll { $0.bracket > own } }
+                if candidates.count > 1 { ids += candidates }
+            }
+            let found = Dictionary(grouping: try await source.identifiers(ids), by: \.key)
+            // A document that is gone by now is not among those found.
+            for row in part where (found[keys[row]]?.firstIndex { $0.id == page.ids[row] } ?? 0) > 0 {
+                repeated.insert(row)
+            }
+        }
+        var page = page
+        page.refuse(repeated, .duplicateKey)
+        return page
+    }
+
     /// A page of the source against the target's rows of the same keys.
     package func page(_ page: SourcePage) async throws -> Findings {
         var findings = Findings()
-        var keys: [[UInt8]] = []
-        for row in 0..<page.rows.count { keys.append(Array(page.rows.key(row))) }
+        findings.mayBeOutrun = true
+        let keys = page.rows.keys
         for start in stride(from: 0, to: keys.count, by: Self.keysMax) {
             let part = Array(keys[start..<min(keys.count, start + Self.keysMax)])
             let rows = try await target.rows(part)
@@ -74,7 +113,7 @@ package struct KeyedComparison: Sendable {
                 plan.key.appendCandidates(key, to: &ids)
             }
             for (key, document) in try await source.originals(ids) {
-                guard let text = try? BSONExtJSON.text(of: document) else { continue }
+                guard found[key] == nil, let text = try? BSONExtJSON.text(of: document) else { continue }
                 found[key] = try? JSONDecoder().decode(JSONValue.self, from: Data(text.utf8))
             }
         }
@@ -86,6 +125,7 @@ package struct KeyedComparison: Sendable {
         case rejected(FieldRejection)
     }
 
+    /// Of the documents of one key the first; the others are dead letters of the page they are of.
     private func documents(_ keys: [[UInt8]]) async throws -> [[UInt8]: Document] {
         var ids: [IDValue] = []
         for key in keys { plan.key.appendCandidates(key, to: &ids) }
@@ -93,6 +133,7 @@ package struct KeyedComparison: Sendable {
         var found: [[UInt8]: Document] = [:]
         for row in 0..<page.rows.count {
             let key = Array(page.rows.key(row))
+            guard found[key] == nil else { continue }
             found[key] = page.rejections[row].map { .rejected($0) } ?? .image(page.rows.image(row))
         }
         return found

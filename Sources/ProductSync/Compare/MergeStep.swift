@@ -9,8 +9,13 @@ package struct Findings: Sendable {
     package var staleTarget = RowBatch()
     /// Target images of rows that no document has.
     package var orphaned = RowBatch()
+    /// Target rows whose key is NULL, which no document can have and no lookup finds.
+    package var keyless = 0
     package private(set) var rejected: [Rejected] = []
     private var rejectedBytes = 0
+    /// A document among these may be older than the row that was read for it, so that both sides may have moved on
+    /// together: it is read again before it replaces anything.
+    package var mayBeOutrun = false
     package var unchanged = 0
     /// Keys of unchanged rows; collected only while dead letters are open, so that these can be resolved.
     package var unchangedKeys: [[UInt8]] = []
@@ -36,7 +41,7 @@ package struct Findings: Sendable {
     }
 
     package var isEmpty: Bool {
-        missing.isEmpty && staleSource.isEmpty && orphaned.isEmpty && rejected.isEmpty && unchanged == 0
+        missing.isEmpty && staleSource.isEmpty && orphaned.isEmpty && rejected.isEmpty && unchanged == 0 && keyless == 0
     }
 }
 
@@ -60,7 +65,8 @@ package struct MergeStep: Sendable {
 
     /// Advances until one side is used up. An ended side is passed as nil: the other's rows then all differ.
     ///
-    /// Throws `.protocolViolation` when the target's keys do not ascend as its type promises.
+    /// Throws `.protocolViolation` when the target's keys do not ascend as its type promises, or when a document comes
+    /// behind rows that its own may be among.
     package mutating func run(
         source: SourcePage?,
         sourceRow: inout Int,
@@ -71,7 +77,7 @@ package struct MergeStep: Sendable {
         if let source, let target {
             try mergeBoth(source, &sourceRow, target, &targetRow, into: &findings)
         } else if let source {
-            takeMissing(source, from: sourceRow, into: &findings)
+            try takeMissing(source, from: sourceRow, into: &findings)
             sourceRow = source.rows.count
         } else if let target {
             while targetRow < target.rowStarts.count {
@@ -115,6 +121,7 @@ package struct MergeStep: Sendable {
             }
             guard sourceRow < sourceCount else { return }
             let result = compareKeys(source.rows, sourceRow, target, targetRow)
+            if result < 0 { try checkPlace(source.rows, sourceRow, target) }
             if result <= 0 {
                 takeSource(source, sourceRow, matching: result == 0 ? (target, targetRow) : nil, &findings)
                 sourceRow += 1
@@ -128,7 +135,10 @@ package struct MergeStep: Sendable {
     }
 
     /// What is left of a page when the target has ended.
-    private func takeMissing(_ source: SourcePage, from first: Int, into findings: inout Findings) {
+    private func takeMissing(_ source: SourcePage, from first: Int, into findings: inout Findings) throws {
+        if hasTargetKey {
+            for row in first..<source.rows.count { try checkPlace(source.rows, row, nil) }
+        }
         if source.rejections.isEmpty { return findings.missing.append(source.rows, from: first) }
         for row in first..<source.rows.count { takeSource(source, row, matching: nil, &findings) }
     }
@@ -169,10 +179,15 @@ package struct MergeStep: Sendable {
             || ImageComparison.differingColumns(left, leftRange, right, rightRange, plan: plan).isEmpty
     }
 
-    /// A target key outside the source's domain (a text that is no ObjectId) is an orphan wherever it sorts.
+    /// A target key outside the source's domain (a text that is no ObjectId) is an orphan wherever it sorts; NULL is no
+    /// key at all.
     private func skipForeign(_ target: PGCopyChunk, _ row: Int, into findings: inout Findings) throws -> Bool {
-        guard case .bytes(let domain) = order else { return false }
         let bytes = target.bytes.span
+        guard RowImage.hasKey(bytes, at: Int(target.rowStarts[row])) else {
+            findings.keyless += 1
+            return true
+        }
+        guard case .bytes(let domain) = order else { return false }
         let key = RowImage.key(bytes, at: Int(target.rowStarts[row]))
         let inside =
             switch domain {
@@ -224,16 +239,7 @@ package struct MergeStep: Sendable {
     /// "Checked while reading": an order that is not ours would make rows look missing that are there.
     private mutating func noteOrder(_ target: PGCopyChunk, _ row: Int) throws {
         let bytes = target.bytes.span
-        let key = RowImage.key(bytes, at: Int(target.rowStarts[row]))
-        let result: Int =
-            if let lastRow {
-                compare(bytes, RowImage.key(bytes, at: Int(target.rowStarts[lastRow])), bytes, key)
-            } else if hasTargetKey {
-                compare(lastTargetKey.span, 0..<lastTargetKey.count, bytes, key)
-            } else {
-                -1
-            }
-        guard result < 0 else {
+        guard compareLast(target, bytes, RowImage.key(bytes, at: Int(target.rowStarts[row]))) < 0 else {
             throw TallyError(
                 .protocolViolation,
                 during: "sync.merge",
@@ -242,6 +248,30 @@ package struct MergeStep: Sendable {
             )
         }
         lastRow = row
+    }
+
+    /// A document is missing only where its key lies behind every key of the target that was passed.
+    private func checkPlace(_ source: RowBatch, _ row: Int, _ target: PGCopyChunk?) throws {
+        let bytes = source.bytes.span
+        guard compareLast(target, bytes, RowImage.key(bytes, at: source.starts[row])) < 0 else {
+            throw TallyError(
+                .protocolViolation,
+                during: "sync.merge",
+                "the source's documents do not come in the order of the target's keys",
+                remedy: "A collection with a collation of its own sorts by that: a key column that is not collated C "
+                    + "has its rows looked up instead."
+            )
+        }
+    }
+
+    /// The last key of the target against another; less than it before the first.
+    @inline(__always)
+    private func compareLast(_ target: PGCopyChunk?, _ bytes: Span<UInt8>, _ key: Range<Int>) -> Int {
+        if let lastRow, let target {
+            let last = target.bytes.span
+            return compare(last, RowImage.key(last, at: Int(target.rowStarts[lastRow])), bytes, key)
+        }
+        return hasTargetKey ? compare(lastTargetKey.span, 0..<lastTargetKey.count, bytes, key) : -1
     }
 
     /// Once for each stretch: the next one may be of another chunk.

@@ -23,9 +23,17 @@ struct SettledKeys: Equatable {
     var removed = KeyHashes()
 }
 
-/// Differences of the second compare that nothing excuses.
-struct Unproved: Equatable {
+/// What the second compare found that nothing excuses: a shop that goes on makes differences too, so the keys are
+/// settled once more before they count.
+struct Unproved {
     var missing = 0
     var stale = 0
     var orphaned = 0
+    /// Keys of missing and stale rows, and of documents that turned bad since.
+    var keys: [[UInt8]] = []
+
+    /// With so many no shop's daily changes are to blame: they are not settled once more.
+    static let keysMax = 100_000
+
+    var isProof: Bool { missing + stale + orphaned == 0 }
 }

@@ -64,6 +64,12 @@ package struct ColumnPlan: Sendable {
         for column in mapping.columns where column.name != mark {
             _ = add(column.name, line: column.line, path: column.path, missing: column.missing)
         }
+        let version = mapping.version.flatMap { name in compiled.firstIndex { $0.name == name } }
+        if let version, !compiled[version].type.hasOrder {
+            problems.append(
+                "\(mapping.place(nil)): column \"\(compiled[version].name)\" cannot be a version, its type has no order"
+            )
+        }
         var markIndex: Int?
         if let mark, add(mark, line: nil, path: [], missing: .null) != nil {
             markIndex = compiled.count - 1
@@ -102,7 +108,7 @@ package struct ColumnPlan: Sendable {
         self.collection = mapping.collection
         self.columns = compiled
         self.key = key
-        self.versionColumn = mapping.version.flatMap { name in compiled.firstIndex { $0.name == name } }
+        self.versionColumn = version
         self.markColumn = markIndex
     }
 

@@ -24,6 +24,14 @@ package enum FieldType: Sendable, Equatable {
     // Only this one is boxed: the others are copied in the hot loop without counting references.
     indirect case array(element: FieldType, elementOID: UInt32)
 
+    /// Whether images of the type are ordered as PostgreSQL orders its values, so that one can be newer.
+    var hasOrder: Bool {
+        switch self {
+        case .json, .jsonb, .array: false
+        default: true
+        }
+    }
+
     /// The type of a catalog column; nil when the sync cannot fill such a column.
     package init?(_ column: PGColumn) {
         if column.type.category == "E" || column.type.name == "citext" {

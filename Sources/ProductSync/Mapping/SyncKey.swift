@@ -8,9 +8,12 @@ package enum SyncKey: Sendable, Equatable {
     case integer(FieldType)
     case uuid
 
-    /// nil when a column of this type cannot hold an `_id`.
+    /// nil when a column of this type cannot hold an `_id`: citext takes for one key what MongoDB tells apart, and an
+    /// enum compares with no text.
     package init?(_ column: PGColumn) {
-        guard let type = FieldType(column) else { return nil }
+        guard column.type.name != "citext", column.type.category != "E", let type = FieldType(column) else {
+            return nil
+        }
         let byteOrder = column.collation?.isByteOrder ?? false
         switch type {
         case .text(let most): self = .text(byteOrder: byteOrder, charactersMax: most, padded: false)
@@ -49,9 +52,19 @@ package enum SyncKey: Sendable, Equatable {
         }
     }
 
-    /// The column's SQL type for an array of keys.
+    /// The order of the column's own keys, for a source that holds none; nil where it is none of ours.
+    package var order: Order? {
+        switch self {
+        case .text(byteOrder: true, _, padded: false), .uuid: .bytes(.all)
+        case .integer: .signedInteger
+        case .text: nil
+        }
+    }
+
+    /// The SQL type for an array of keys, such that comparing with it uses the column's index.
     package var arrayTypeSQL: String {
         switch self {
+        case .text(_, _, padded: true): "bpchar[]"
         case .text: "text[]"
         case .integer: "bigint[]"
         case .uuid: "uuid[]"
@@ -62,9 +75,9 @@ package enum SyncKey: Sendable, Equatable {
     package func text(_ bytes: some Collection<UInt8>) -> String {
         switch self {
         case .text(_, _, let padded):
-            let text = String(decoding: bytes, as: UTF8.self)
-            guard padded else { return text }
-            return String(text.reversed().drop { $0 == " " }.reversed())
+            guard padded else { return String(decoding: bytes, as: UTF8.self) }
+            // By byte: to a character that joins the next one, the first blank belongs.
+            return String(decoding: bytes.reversed().drop { $0 == UInt8(ascii: " ") }.reversed(), as: UTF8.self)
         case .integer: return String(Self.integer(bytes))
         case .uuid: return HexText.uuid(bytes)
         }
@@ -77,7 +90,10 @@ package enum SyncKey: Sendable, Equatable {
         return value
     }
 
-    /// Every `_id` that would have this key: the same text may be an ObjectId or a string.
+    /// Every `_id` that has this key: the same text may be an ObjectId or a string.
+    ///
+    /// A string that the column would take for this key, but which is not among them, is refused as a key
+    /// (`RowEncoder`): its row would be looked up in vain and seem orphaned.
     package func appendCandidates(_ bytes: some Collection<UInt8>, to array: inout [IDValue]) {
         switch self {
         case .text:
@@ -89,7 +105,10 @@ package enum SyncKey: Sendable, Equatable {
         case .integer: array.append(.int64(Self.integer(bytes)))
         case .uuid:
             array.append(.uuid(Array(bytes)))
-            array.append(.string(HexText.uuid(bytes)))
+            let text = HexText.uuid(bytes)
+            array.append(.string(text))
+            let upper = text.uppercased()
+            if upper != text { array.append(.string(upper)) }
         }
     }
 }
@@ -100,13 +119,23 @@ package enum IDValue: Sendable, Equatable {
     case objectID([UInt8])
     case uuid([UInt8])
     case int64(Int64)
+
+    var bracket: IDBracket {
+        switch self {
+        case .string: .string
+        case .objectID: .objectID
+        case .uuid: .binary
+        case .int64: .number
+        }
+    }
 }
 
 /// The brackets of the BSON comparison order in which `_id` may stand.
 ///
 /// `$gt` compares within one bracket only; the order of the cases is MongoDB's ("Comparison/Sort Order" in its manual).
 package enum IDBracket: Int, Sendable, CaseIterable, Comparable {
-    case minKey, null, number, string, document, binary, objectID, bool, date, timestamp, maxKey
+    case minKey, null, number, string, document, binary, objectID, bool, date, timestamp, dbPointer, code, codeWithScope
+    case maxKey
 
     package static func < (left: IDBracket, right: IDBracket) -> Bool { left.rawValue < right.rawValue }
 
@@ -117,12 +146,15 @@ package enum IDBracket: Int, Sendable, CaseIterable, Comparable {
         case .null, .undefined: self = .null
         case .double, .int32, .int64, .decimal128: self = .number
         case .string, .symbol: self = .string
-        case .document, .dbPointer, .codeWithScope, .code: self = .document
+        case .document: self = .document
         case .binary: self = .binary
         case .objectID: self = .objectID
         case .bool: self = .bool
         case .date: self = .date
         case .timestamp: self = .timestamp
+        case .dbPointer: self = .dbPointer
+        case .code: self = .code
+        case .codeWithScope: self = .codeWithScope
         case .maxKey: self = .maxKey
         case .array, .regex: return nil
         }

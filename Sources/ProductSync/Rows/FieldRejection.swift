@@ -11,6 +11,7 @@ package struct FieldRejection: Error, Sendable, Equatable {
         case missing = "missing"
         case malformed = "malformed"
         case keyType = "key-type"
+        case duplicateKey = "duplicate-key"
     }
 
     package let reason: Reason
@@ -37,6 +38,7 @@ extension FieldRejection.Reason {
         case .missing: "the document lacks the field"
         case .malformed: "the document cannot be read"
         case .keyType: "the _id cannot be held by the key column"
+        case .duplicateKey: "another document, whose _id sorts before, has the same key"
         }
     }
 }

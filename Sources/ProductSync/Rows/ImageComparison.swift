@@ -29,7 +29,7 @@ enum ImageComparison {
         return columns
     }
 
-    /// Whether the left image's `column` is greater than the right's; NULL is less than everything.
+    /// Whether the left image's `column` is greater than the right's; NULL is less than everything, NaN greater.
     static func isGreater(
         _ left: Span<UInt8>,
         _ leftRange: Range<Int>,
@@ -49,13 +49,24 @@ enum ImageComparison {
             else { return false }
             return second < first
         case .float8:
-            return Double(bitPattern: left.bigEndianUInt64(at: one.lowerBound))
-                > Double(bitPattern: right.bigEndianUInt64(at: other.lowerBound))
+            return isGreater(
+                Double(bitPattern: left.bigEndianUInt64(at: one.lowerBound)),
+                Double(bitPattern: right.bigEndianUInt64(at: other.lowerBound))
+            )
+        case .float4:
+            return isGreater(
+                Float(bitPattern: UInt32(bitPattern: left.bigEndianInt32(at: one.lowerBound))),
+                Float(bitPattern: UInt32(bitPattern: right.bigEndianInt32(at: other.lowerBound)))
+            )
         case .int2, .int4, .int8, .timestamp, .date:
             return SyncKey.integer(Array(left, one)) > SyncKey.integer(Array(right, other))
         default:
             return Array(right, other).lexicographicallyPrecedes(Array(left, one))
         }
+    }
+
+    private static func isGreater<F: FloatingPoint>(_ left: F, _ right: F) -> Bool {
+        left > right || (left.isNaN && !right.isNaN)
     }
 
     static func sameMemory(_ left: Span<UInt8>, _ leftRange: Range<Int>, _ right: Span<UInt8>, _ rightRange: Range<Int>)

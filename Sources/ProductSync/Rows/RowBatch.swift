@@ -71,6 +71,9 @@ package struct RowBatch: Sendable {
     package func key(_ row: Int) -> ArraySlice<UInt8> {
         bytes[RowImage.key(bytes.span, at: starts[row])]
     }
+
+    /// The key's bytes of each row, copied.
+    var keys: [[UInt8]] { (0..<count).map { Array(key($0)) } }
 }
 
 /// How to find one's way in a row image.
@@ -81,6 +84,10 @@ package enum RowImage {
         let length = Int(bytes.bigEndianInt32(at: start + 2))
         return (start + 6)..<(start + 6 + max(0, length))
     }
+
+    /// Whether the key is not NULL.
+    @inline(__always)
+    static func hasKey(_ bytes: Span<UInt8>, at start: Int) -> Bool { bytes.bigEndianInt32(at: start + 2) >= 0 }
 
     /// Content ranges of all fields of an image; nil for NULL.
     static func fields(_ bytes: Span<UInt8>, _ range: Range<Int>) -> [Range<Int>?] {

@@ -204,10 +204,26 @@ struct RowEncoder: ~Copyable {
         guard let element = found[0].element, !element.isNull else {
             throw FieldRejection(.keyType)
         }
+        let start = out.count
         do {
             try FieldEncoder.append(element, of: document, as: types[0], to: &out)
         } catch {
             throw FieldRejection(error.reason == .wrongType ? .keyType : error.reason)
+        }
+        guard isFoundAgain(element, document, key: out[(start + 4)...]) else { throw FieldRejection(.keyType) }
+    }
+
+    /// Whether a lookup of the key asks for this `_id`. A uuid and a padded text take strings that are not written as
+    /// they would write them.
+    private func isFoundAgain(_ element: BSONElement, _ document: Span<UInt8>, key: ArraySlice<UInt8>) -> Bool {
+        guard element.type == .string || element.type == .symbol else { return true }
+        switch types[0] {
+        case .uuid, .padded:
+            var candidates: [IDValue] = []
+            plan.key.appendCandidates(key, to: &candidates)
+            let text = String(decoding: Array(document, BSONString.content(element)), as: UTF8.self)
+            return candidates.contains(.string(text))
+        default: return true
         }
     }
 

@@ -10,13 +10,23 @@ package struct FinalCount: Sendable, Equatable {
     package let expectedTarget: Int
     package let countedTarget: Int
     package let shards: Int
+    /// Rows that the expected number may lack: their documents could not be compared, or they changed meanwhile.
+    package let unsettled: Int
 
-    package init(expectedSource: Int, countedSource: Int, expectedTarget: Int, countedTarget: Int, shards: Int) {
+    package init(
+        expectedSource: Int,
+        countedSource: Int,
+        expectedTarget: Int,
+        countedTarget: Int,
+        shards: Int,
+        unsettled: Int = 0
+    ) {
         self.expectedSource = expectedSource
         self.countedSource = countedSource
         self.expectedTarget = expectedTarget
         self.countedTarget = countedTarget
         self.shards = shards
+        self.unsettled = unsettled
     }
 
     /// The same with another count of the source.
@@ -26,7 +36,8 @@ package struct FinalCount: Sendable, Equatable {
             countedSource: source,
             expectedTarget: expectedTarget,
             countedTarget: countedTarget,
-            shards: shards
+            shards: shards,
+            unsettled: unsettled
         )
     }
 
@@ -34,10 +45,11 @@ package struct FinalCount: Sendable, Equatable {
     package var drift: Int { abs(countedSource - expectedSource) + abs(countedTarget - expectedTarget) }
 
     /// What the shop may have changed since the shards looked: one in a hundred, or 16 where that is less; never as
-    /// much as half a range of mean size, so that a range that is missing is always found.
+    /// much as half a range of mean size, so that a range that is missing is always found. Rows that nobody settled
+    /// come on top.
     package var allowed: Int {
         let most = max(expectedSource, expectedTarget, countedSource, countedTarget)
-        return min(most / (2 * max(1, shards)), max(16, most / 100))
+        return min(most / (2 * max(1, shards)), max(16, most / 100)) + unsettled
     }
 
     package var agrees: Bool { drift <= allowed }

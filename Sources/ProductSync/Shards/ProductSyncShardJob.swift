@@ -22,9 +22,15 @@ package struct ProductSyncShardJob: Job {
         }
         let summary: RunSummary
         let isLast: Bool
-        switch try await store.take(index, of: run, by: context.runID, fence: context.fence) {
+        let taken = try await context.retrying("shard.take") {
+            try await store.take(index, of: run, by: context.runID, fence: context.fence)
+        }
+        switch taken {
         case .open(let bounds): (summary, isLast) = try await carryOut(bounds, plan, context)
-        case .done: (summary, isLast) = (try await summaryOfDone(), try await store.isComplete(run))
+        case .done:
+            (summary, isLast) = try await context.retrying("shard.read") {
+                (try await summaryOfDone(), try await store.isComplete(run))
+            }
         }
         if isLast { try await end(plan, context) }
         return summary
@@ -35,9 +41,8 @@ package struct ProductSyncShardJob: Job {
         _ plan: ColumnPlan,
         _ context: RunContext
     ) async throws -> (RunSummary, isLast: Bool) {
-        let facts = try await store.facts(of: run) ?? .null
-        let orphans = whole.settings.orphanPolicy
-        try SyncCut.check(facts, shards: facts["shards"]?.int ?? 0, plan: plan, orphans: orphans, run: run)
+        let facts = try await context.retrying("shard.read") { try await store.facts(of: run) } ?? .null
+        try whole.cut(plan, context).check(facts, shards: facts["shards"]?.int ?? 0, run: run)
         let pairing = SyncRange.Pairing(rawValue: facts["pairing"]?.string ?? "") ?? .independent
         let range = try SyncRange(bounds, pairing: pairing)
         let (settler, proof) = try await whole.carryOut(plan, context, range: range)
@@ -69,20 +74,25 @@ package struct ProductSyncShardJob: Job {
         return RunSummary(counts: shard.counts, details: shard.details, deadLetters: shard.deadLetters, proof: proof)
     }
 
-    /// Ends the whole run. What may pass leaves it open: this shard's next process ends it then.
+    /// Ends the whole run, unless another process is at it or has done it. What may pass leaves it open: this shard's
+    /// next process ends it then.
     private func end(_ plan: ColumnPlan, _ context: RunContext) async throws {
         let closing = ShardClosing(job: whole, plan: plan, store: store, run: run, context: context)
-        do {
-            let end = try await closing.end()
-            let state: RunState = end.tally.deadLetters > 0 ? .partial : .succeeded
-            let summary: JSONValue = [
-                "counts": .object(end.tally.counts.mapValues { .int($0) }), "details": end.details,
-                "proof": .string(end.proof.rawValue), "retries": .int(end.retries),
-            ]
-            try await context.retrying("shard.end") { _ = try await store.end(run, as: state, summary: summary) }
-        } catch let error as TallyError where Self.isFinal(error) {
-            _ = try await store.end(run, as: .failed, summary: nil, error: RunError(error))
-            throw error
+        _ = try await context.endingWhole {
+            do {
+                guard let end = try await closing.end() else { return }
+                let state: RunState = end.tally.deadLetters > 0 ? .partial : .succeeded
+                let summary: JSONValue = [
+                    "counts": .object(end.tally.counts.mapValues { .int($0) }), "details": end.details,
+                    "proof": .string(end.proof.rawValue), "retries": .int(end.retries),
+                ]
+                try await context.retrying("shard.end") { _ = try await store.end(run, as: state, summary: summary) }
+            } catch let error as TallyError where Self.isFinal(error) {
+                try await context.retrying("shard.end") {
+                    _ = try await store.end(run, as: .failed, summary: nil, error: RunError(error))
+                }
+                throw error
+            }
         }
     }
 

@@ -27,7 +27,7 @@ package struct ProductSyncShards: Sendable {
 
     /// Joins shard `index` of `count` to the run `id`, or to the one under way; opens it when there is none.
     ///
-    /// Throws `.requestInvalid` when that run is cut otherwise or has ended without success, `RunBusy` while the sync
+    /// Throws `.requestInvalid` when that run is cut otherwise, was cancelled or has ended without success, `RunBusy` while the sync
     /// runs in one process.
     package func join(
         _ index: Int,
@@ -38,12 +38,11 @@ package struct ProductSyncShards: Sendable {
     ) async throws -> Joined {
         let plan = try await ProductSyncJob.plan(job.settings, cart: job.cart)
         let runs = RunInParts(state: state, job: job.name, targets: job.targets, holder: holder)
-        let record = try await runs.join(id, options: options, requestedBy: requestedBy) {
-            try await cut(plan).make(count)
-        }
+        let cut = cut(plan)
+        let record = try await runs.join(id, options: options, requestedBy: requestedBy) { try await cut.make(count) }
         let store = ShardStore(state: state)
         let facts = try await store.facts(of: record.id) ?? .null
-        try SyncCut.check(facts, shards: count, plan: plan, orphans: job.settings.orphanPolicy, run: record.id)
+        try cut.check(facts, shards: count, run: record.id)
         if let done = try await ended(record, index, store) { return .done(done) }
         return .work(
             ProductSyncShardJob(
@@ -56,25 +55,33 @@ package struct ProductSyncShards: Sendable {
         )
     }
 
-    /// The run that tells about a shard which has nothing left to do.
+    /// The run that tells about a shard which has nothing left to do: its own, where that lived to tell.
     private func ended(_ record: RunRecord, _ index: Int, _ store: ShardStore) async throws -> RunID? {
         switch record.state {
-        case .succeeded, .partial: return record.id
-        case .queued, .running: break
+        case .succeeded, .partial: break
+        case .queued, .running:
+            if record.isCancelRequested { throw Self.over(record.id, "was cancelled") }
         case .failed, .cancelled, .interrupted, .skipped:
-            throw TallyError(
-                .requestInvalid,
-                during: "shards.join",
-                "run \(record.id) has ended: \(record.state.rawValue)",
-                remedy: "Begin a new run, with another --run or none."
-            )
+            throw Self.over(record.id, "has ended: \(record.state.rawValue)")
         }
         let shards = try await store.shards(of: record.id)
-        guard shards.contains(where: { $0.state != .done }),
-            let shard = shards.first(where: { $0.index == index }), shard.state == .done, let part = shard.run,
+        // The end of the run is left to whoever comes.
+        guard record.state.isFinal || shards.contains(where: { $0.state != .done }) else { return nil }
+        if let shard = shards.first(where: { $0.index == index }), shard.state == .done, let part = shard.run,
             let told = try await Ledger(state: state).run(part), [.succeeded, .partial].contains(told.state)
-        else { return nil }
-        return part
+        {
+            return part
+        }
+        return record.state.isFinal ? record.id : nil
+    }
+
+    private static func over(_ run: RunID, _ how: String) -> TallyError {
+        TallyError(
+            .requestInvalid,
+            during: "shards.join",
+            "run \(run) \(how)",
+            remedy: "Begin a new run, with another --run or none."
+        )
     }
 
     private func cut(_ plan: ColumnPlan) -> SyncCut {

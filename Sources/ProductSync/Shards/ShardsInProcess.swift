@@ -16,15 +16,19 @@ struct ShardsInProcess {
     func run() async throws -> RunSummary {
         context.progress.stage("cut")
         guard !context.options.dryRun, let store = context.shards else { return try await compareOnly() }
-        let (settings, plan) = (job.settings, plan)
-        try await store.cut(
-            context.runID,
-            resuming: context.resumed,
-            fits: { SyncCut.fits($0, shards: settings.shards, plan: plan, orphans: settings.orphanPolicy) },
-            { try await job.cut(plan, context).make(settings.shards) }
-        )
-        let pairing = try await pairing(store)
-        let open = try await store.shards(of: context.runID).filter { $0.state != .done }
+        let (cut, count) = (job.cut(plan, context), job.settings.shards)
+        try await context.retrying("shard.cut") {
+            try await store.cut(
+                context.runID,
+                resuming: context.resumed,
+                fits: { cut.fits($0, shards: count) },
+                { try await cut.make(count) }
+            )
+        }
+        let (pairing, shards) = try await context.retrying("shard.read") {
+            (try await self.pairing(store), try await store.shards(of: context.runID))
+        }
+        let open = shards.filter { $0.state != .done }
         context.progress.stage("shards")
         try await noting(store) { progress in
             try await bounded(open) { shard in
@@ -32,7 +36,9 @@ struct ShardsInProcess {
             }
         }
         let closing = ShardClosing(job: job, plan: plan, store: store, run: context.runID, context: context)
-        let end = try await closing.end()
+        guard let end = try await closing.end() else {
+            throw TallyError(.leaseLost, during: "shard.end", "another process has ended run \(context.runID)")
+        }
         SyncMetric.record(end.tally, dryRun: false)
         return RunSummary(
             counts: end.tally.counts,
@@ -78,22 +84,22 @@ struct ShardsInProcess {
     ) async throws {
         let part = try await context.part(shard.index)
         progress.begin(shard.index, part.progress)
-        guard case .open(let bounds) = try await store.take(shard.index, of: context.runID, by: nil, fence: part.fence)
-        else { return }
+        let taken = try await context.retrying("shard.take") {
+            try await store.take(shard.index, of: context.runID, by: nil, fence: part.fence)
+        }
+        guard case .open(let bounds) = taken else { return }
         let (settler, proof) = try await job.carryOut(plan, part, range: try SyncRange(bounds, pairing: pairing))
         let (counts, details) = settler.tally.summary(proof)
-        try await store.note([shard.index: part.progress.snapshot.json], of: context.runID)
-        _ = try await store.finish(
-            shard.index,
-            of: context.runID,
-            by: nil,
-            ShardResult(
-                counts: counts,
-                details: details,
-                deadLetters: settler.tally.deadLetters,
-                remainder: OrphanKeys.pack(settler.orphanKeys)
-            )
+        let result = ShardResult(
+            counts: counts,
+            details: details,
+            deadLetters: settler.tally.deadLetters,
+            remainder: OrphanKeys.pack(settler.orphanKeys)
         )
+        try await context.retrying("shard.finish") {
+            try await store.note([shard.index: part.progress.snapshot.json], of: context.runID)
+            _ = try await store.finish(shard.index, of: context.runID, by: nil, result)
+        }
         progress.end(shard.index)
     }
 

@@ -49,7 +49,7 @@ package struct SyncCut: Sendable {
         return ShardCut(
             facts: [
                 "shards": .int(count), "pairing": .string(pairing.rawValue), "sampledBy": .string(way.rawValue),
-                "samples": .int(positions.count), "mapping": .string(Self.mapping(plan, orphans)),
+                "samples": .int(positions.count), "mapping": mapping(),
             ],
             shards: ranges.map(\.bounds)
         )
@@ -85,13 +85,9 @@ package struct SyncCut: Sendable {
         let key = PGIdentifier.quote(plan.columns[0].name)
         let shares = (1..<count).map { "\(Double($0) / Double(count))" }.joined(separator: ",")
         let wanted = SourceSampler.wanted(parts: count)
+        let rowsKnown = try await rowsKnown()
         let keys = try await context.retrying("target.sample") {
             try await target.withConnection { connection in
-                let rows = try await connection.query(
-                    "SELECT greatest(reltuples, 0)::float8 FROM pg_class WHERE oid = $1::text::regclass",
-                    [.text(plan.tableSQL)]
-                )
-                let rowsKnown = try rows.rows.first?[0].double() ?? 0
                 // Pages are drawn, not rows: ten times the wanted rows come from enough of them.
                 let percent = rowsKnown > 0 ? min(100, max(0.001, 1_000 * Double(wanted) / rowsKnown)) : 100
                 return try await connection.query(
@@ -106,24 +102,42 @@ package struct SyncCut: Sendable {
         return bounds
     }
 
-    /// What all shards of a run must be told alike, as one line: collection, table, columns.
-    static func mapping(_ plan: ColumnPlan, _ orphans: OrphanPolicy) -> String {
-        "\(plan.collection) -> \(plan.tableSQL) (\(plan.columnsSQL)), orphans \(orphans)"
+    /// About how many rows the target has, its partitions' together; by its size, at 100 bytes a row, where nobody has
+    /// analysed it.
+    package func rowsKnown() async throws -> Double {
+        try await context.retrying("target.sample") {
+            try await target.withConnection { connection in
+                try await connection.query(
+                    """
+                    SELECT coalesce(sum(CASE WHEN reltuples > 0 THEN reltuples ELSE pg_relation_size(oid) / 100 END), 0)
+                        ::float8
+                    FROM pg_class WHERE relkind <> 'p' AND (oid = $1::text::regclass
+                        OR oid IN (SELECT relid FROM pg_partition_tree($1::text::regclass)))
+                    """,
+                    [.text(plan.tableSQL)]
+                ).rows.first?[0].double() ?? 0
+            }
+        }
+    }
+
+    /// What all shards of a run must be told alike: what each column is filled from, and on which servers.
+    func mapping() -> JSONValue {
+        [
+            "source": .string(source.pool.settings.label), "collection": .string(plan.collection),
+            "target": .string(target.settings.databaseLabel), "table": .string(plan.tableSQL),
+            "columns": .array(plan.columns.map { .string($0.mapping) }),
+            "version": plan.versionColumn.map { .string(plan.columns[$0].name) } ?? .null,
+            "orphans": .string("\(orphans)"),
+        ]
     }
 
     /// Whether a run with these facts was cut for just this.
-    static func fits(_ facts: JSONValue, shards: Int, plan: ColumnPlan, orphans: OrphanPolicy) -> Bool {
-        facts["shards"]?.int == shards && facts["mapping"]?.string == mapping(plan, orphans)
+    func fits(_ facts: JSONValue, shards: Int) -> Bool {
+        facts["shards"]?.int == shards && facts["mapping"] == mapping()
     }
 
     /// Refuses to join a run that was cut for something else. Throws `.requestInvalid`.
-    static func check(
-        _ facts: JSONValue,
-        shards: Int,
-        plan: ColumnPlan,
-        orphans: OrphanPolicy,
-        run: RunID
-    ) throws {
+    func check(_ facts: JSONValue, shards: Int, run: RunID) throws {
         if let cut = facts["shards"]?.int, cut != shards {
             throw TallyError(
                 .requestInvalid,
@@ -132,13 +146,21 @@ package struct SyncCut: Sendable {
                 remedy: "Ask for a shard of \(cut), or wait for that run to end, or cancel it."
             )
         }
-        guard facts["mapping"]?.string == mapping(plan, orphans) else {
+        guard facts["mapping"] == mapping() else {
             throw TallyError(
                 .requestInvalid,
                 during: "shards.join",
-                "run \(run) was cut for another collection, table, set of columns or orphan policy",
+                "run \(run) was cut for another mapping, orphan policy or database",
                 remedy: "Give every shard the same SYNC_MAPPING, SYNC_ORPHANS and databases."
             )
         }
+    }
+}
+
+extension ColumnPlan.Column {
+    /// All that decides what stands in the column.
+    fileprivate var mapping: String {
+        let path = path.map { String(decoding: $0, as: UTF8.self) }.joined(separator: ".")
+        return "\(name) \(type) <- \(path), \(missing)"
     }
 }

@@ -21,6 +21,15 @@ package enum SideRange<Bound: Sendable & Equatable>: Sendable, Equatable {
             return .between(index == 0 ? nil : bounds[index - 1], index == bounds.count ? nil : bounds[index])
         }
     }
+
+    /// Whether `ranges` are as `cut` makes them: no gap between two, none twice, the ends open.
+    package static func areWhole(_ ranges: [SideRange]) -> Bool {
+        let bounds = ranges.compactMap { range -> Bound? in
+            guard case .between(_, let upper) = range else { return nil }
+            return upper
+        }
+        return !ranges.isEmpty && ranges == cut(at: bounds, into: ranges.count)
+    }
 }
 
 /// What one shard of the product sync works on.

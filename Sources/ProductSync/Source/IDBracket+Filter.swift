@@ -30,9 +30,20 @@ extension IDBracket {
         case .bool: [from { $0.append($1, bool: false) }]
         case .date: [from { $0.append($1, date: .min) }]
         case .timestamp: [from { $0.append($1, raw: .timestamp, [UInt8](repeating: 0, count: 8)) }]
+        case .dbPointer: [from { $0.append($1, raw: .dbPointer, Self.emptyText + [UInt8](repeating: 0, count: 12)) }]
+        case .code: [from { $0.append($1, raw: .code, Self.emptyText) }]
+        case .codeWithScope:
+            [
+                from {
+                    $0.append($1, raw: .codeWithScope, [14, 0, 0, 0] + Self.emptyText + BSONBuilder().finish().bytes)
+                }
+            ]
         case .maxKey: [single { $0.appendMaxKey($1) }]
         }
     }
+
+    /// BSON's string of no character.
+    private static let emptyText: [UInt8] = [1, 0, 0, 0, 0]
 
     private func single(_ value: @escaping (inout BSONBuilder, String) -> Void) -> Start {
         Start(appendLowest: value, isSingleValue: true)

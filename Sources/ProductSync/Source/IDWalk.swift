@@ -39,7 +39,7 @@ struct IDWalk {
         context.progress.touch()
         var last: IDPosition?
         for document in documents {
-            guard let id = RowEncoder.identifier(of: document.bytes.span) else { continue }
+            guard let id = RowEncoder.identifier(of: document.bytes.span) else { throw SourceReader.withoutID }
             let position = IDPosition(id, of: document.bytes.span)
             visit(position)
             last = position

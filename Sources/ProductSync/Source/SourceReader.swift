@@ -1,6 +1,8 @@
 package import Engine
+import Logging
 package import Mongo
 import Runtime
+import Telemetry
 
 /// Reads the source collection by keyset pages on `_id`.
 ///
@@ -36,17 +38,22 @@ package struct SourceReader: Sendable {
 
     /// The brackets between the first and the last `_id`; empty for an empty collection.
     ///
-    /// `_id` has an index in bracket order, so two ends of one bracket prove that everything between is of it.
+    /// `_id` has an index in bracket order, so two ends of one bracket prove that everything between is of it. Throws
+    /// `.protocolViolation` for ends that cannot be.
     package func brackets() async throws -> [IDBracket] {
         guard let first = try await end(ascending: true), let last = try await end(ascending: false) else { return [] }
+        guard first <= last else {
+            throw TallyError(
+                .protocolViolation,
+                during: "source.edge",
+                "the first _id of the collection sorts behind the last",
+                remedy: "Run again, should the collection have been replaced meanwhile."
+            )
+        }
         return IDBracket.allCases.filter { $0 >= first && $0 <= last }
     }
 
     private func end(ascending: Bool) async throws -> IDBracket? {
-        try await edge(ascending: ascending)?.bracket
-    }
-
-    private func edge(ascending: Bool) async throws -> IDPosition? {
         let documents = try await context.retrying("source.edge") {
             try await pool.withSession { session in
                 try await session.findAll(
@@ -60,15 +67,26 @@ package struct SourceReader: Sendable {
             }
         }
         guard let document = documents.first else { return nil }
-        return RowEncoder.identifier(of: document.bytes.span).map { IDPosition($0, of: document.bytes.span) }
+        guard let id = RowEncoder.identifier(of: document.bytes.span), let bracket = IDBracket(id.type) else {
+            throw Self.withoutID
+        }
+        return bracket
+    }
+
+    /// What no page can go on behind is not the end of the collection.
+    static var withoutID: TallyError {
+        TallyError(.protocolViolation, during: "source.page", "the source gave a document without an _id that can be")
     }
 
     /// Sends every page of `brackets` in order, each bracket until a read finds nothing behind the last `_id` seen.
+    ///
+    /// `keepsIDs`: pages tell the `_id` of each row too.
     package func readPages(
         _ brackets: [IDBracket],
+        keepsIDs: Bool = false,
         _ deliver: (SourcePage) async throws -> Void
     ) async throws {
-        let builder = SourcePageBuilder(plan: plan)
+        let builder = SourcePageBuilder(plan: plan, keepsIDs: keepsIDs)
         for segment in IDSegment.all(of: brackets, in: range) {
             try await read(segment, builder, deliver)
         }
@@ -84,7 +102,8 @@ package struct SourceReader: Sendable {
         while true {
             try Task.checkCancellation()
             let page = try await read(filter: filter, limit: limit, builder)
-            guard page.documents > 0, let last = page.lastID else { return }
+            guard page.documents > 0 else { return }
+            guard let last = page.lastID else { throw Self.withoutID }
             try await context.failpoint.reach("source.pageRead")
             try await deliver(page)
             // A single value has no "behind"; NaN, besides, compares greater to nothing.
@@ -102,6 +121,7 @@ package struct SourceReader: Sendable {
         try await context.retrying("source.page") {
             // What an earlier try collected before it failed is read again as a whole.
             _ = builder.take()
+            let asOf = ContinuousClock.now
             try await pool.withSession { session in
                 try await session.findPage(
                     MongoFind(
@@ -116,20 +136,29 @@ package struct SourceReader: Sendable {
                     try builder.add(array: documents, bytesMax: Self.pageBytesMax)
                 }
             }
-            return builder.take()
+            return builder.take(asOf: asOf)
         }
     }
 
-    /// How many documents the range has now, counted by the server, one bracket's share at a time.
+    /// How many documents the range has now, counted by the server, one bracket's share at a time; by reading their ids
+    /// where it does not answer, since a count of very many takes longer than a socket waits for one answer.
     package func count() async throws -> Int {
-        var total = 0
-        for segment in IDSegment.all(of: try await brackets(), in: range) {
-            total += try await context.retrying("source.count") {
-                try await pool.withSession { try await $0.count(plan.collection, filter: segment.first) }
+        let brackets = try await brackets()
+        do {
+            var total = 0
+            for segment in IDSegment.all(of: brackets, in: range) {
+                total += try await pool.withSession { try await $0.count(plan.collection, filter: segment.first) }
+                context.progress.touch()
             }
-            context.progress.touch()
+            return total
+        } catch let error as TallyError where error.kind.disposition == .retry {
+            context.logger.event(
+                .notice,
+                "the source did not count a range; its ids are read instead",
+                [.kind: error.kind.rawValue]
+            )
+            return try await countByReading()
         }
-        return total
     }
 
     /// The same number found by reading every `_id`: slower, and right also where a server miscounts.
@@ -140,7 +169,7 @@ package struct SourceReader: Sendable {
         return total
     }
 
-    /// The documents that may have one of these ids, in no order.
+    /// The documents that have one of these ids, in the order of `_id`.
     package func documents(_ ids: [IDValue]) async throws -> SourcePage {
         guard !ids.isEmpty else { return SourcePage() }
         let builder = SourcePageBuilder(plan: plan)
@@ -151,6 +180,7 @@ package struct SourceReader: Sendable {
                     MongoFind(
                         collection: plan.collection,
                         filter: IDBracket.filter(among: ids),
+                        sort: Self.sort(ascending: true),
                         projection: projection,
                         batchSize: ids.count
                     )
@@ -162,6 +192,19 @@ package struct SourceReader: Sendable {
 
     /// The same documents as they are, the mapped fields only, by the key their row would have.
     package func originals(_ ids: [IDValue]) async throws -> [(key: [UInt8], document: BSONDocument)] {
+        try await originals(ids, projection)
+    }
+
+    /// Which of these ids documents have, in their order, by the key their row would have.
+    package func identifiers(_ ids: [IDValue]) async throws -> [(key: [UInt8], id: IDPosition)] {
+        try await originals(ids, Self.idOnly).compactMap { key, document in
+            RowEncoder.identifier(of: document.bytes.span).map { (key, IDPosition($0, of: document.bytes.span)) }
+        }
+    }
+
+    private func originals(_ ids: [IDValue], _ projection: BSONDocument) async throws
+        -> [(key: [UInt8], document: BSONDocument)]
+    {
         guard !ids.isEmpty else { return [] }
         let found = try await context.retrying("source.lookup") {
             try await pool.withSession { session in
@@ -169,6 +212,7 @@ package struct SourceReader: Sendable {
                     MongoFind(
                         collection: plan.collection,
                         filter: IDBracket.filter(among: ids),
+                        sort: Self.sort(ascending: true),
                         projection: projection,
                         batchSize: ids.count
                     )

@@ -2,6 +2,13 @@ package import Engine
 package import Postgres
 import Runtime
 
+/// Rows of the target's stream.
+package struct TargetChunk: Sendable {
+    package let rows: PGCopyChunk
+    /// When the snapshot they are of stood already.
+    let asOf: ContinuousClock.Instant
+}
+
 /// Reads the target's mapped columns: all of them in key order, or the rows of given keys.
 package struct TargetReader: Sendable {
     let pool: PGPool
@@ -27,7 +34,7 @@ package struct TargetReader: Sendable {
     /// Streams every row in the order of the key's index; one snapshot as long as the connection lives.
     ///
     /// A lost connection is replaced and the stream goes on behind the last key delivered.
-    package func stream(_ deliver: @Sendable (PGCopyChunk) async throws -> Void) async throws {
+    package func stream(_ deliver: @Sendable (TargetChunk) async throws -> Void) async throws {
         guard case .between(let lower, let upper) = range else { return }
         let position = StreamPosition()
         try await context.retrying("target.stream") {
@@ -39,16 +46,22 @@ package struct TargetReader: Sendable {
                         + "SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL statement_timeout = 0"
                 )
                 try await connection.copyOutStart(copySQL(after: position.last, from: lower, below: upper))
+                let asOf = ContinuousClock.now
                 while let chunk = try await connection.copyOutNext() {
                     try await context.failpoint.reach("target.chunkRead")
-                    try await deliver(chunk)
-                    if let start = chunk.rowStarts.last {
-                        position.last = Array(chunk.bytes[RowImage.key(chunk.bytes.span, at: Int(start))])
-                    }
+                    try await deliver(TargetChunk(rows: chunk, asOf: asOf))
+                    if let last = Self.lastKey(of: chunk) { position.last = last }
                 }
                 try await connection.commit()
             }
         }
+    }
+
+    /// What a stream goes on behind; nil where no row has a key. Rows without one come last and are read again.
+    package static func lastKey(of chunk: PGCopyChunk) -> [UInt8]? {
+        let bytes = chunk.bytes.span
+        guard let start = chunk.rowStarts.last(where: { RowImage.hasKey(bytes, at: Int($0)) }) else { return nil }
+        return Array(chunk.bytes[RowImage.key(bytes, at: Int(start))])
     }
 
     private func copySQL(after last: [UInt8]?, from lower: String?, below upper: String?) -> String {
@@ -73,15 +86,16 @@ package struct TargetReader: Sendable {
         return upper == nil && !plan.columns[0].notNull ? " WHERE (\(all) OR \(keySQL) IS NULL)" : " WHERE \(all)"
     }
 
-    /// How many rows the range has now.
-    package func count() async throws -> Int {
+    /// How many rows the range has now; `keyedOnly`: without those that have no key.
+    package func count(keyedOnly: Bool = false) async throws -> Int {
         guard case .between(let lower, let upper) = range else { return 0 }
         let condition = Self.condition(keySQL, plan, from: lower, below: upper)
+        let rows = keyedOnly && !plan.columns[0].notNull ? keySQL : "*"
         return try await context.retrying("target.count") {
             try await pool.withConnection { connection in
                 try await connection.begin(readOnly: true)
                 try await connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL jit = off")
-                let counted = try await connection.query("SELECT count(*) FROM \(plan.tableSQL)\(condition)")
+                let counted = try await connection.query("SELECT count(\(rows)) FROM \(plan.tableSQL)\(condition)")
                 try await connection.commit()
                 return try counted.rows.first?[0].int() ?? 0
             }

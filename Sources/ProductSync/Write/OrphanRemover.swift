@@ -13,6 +13,8 @@ struct OrphanRemover {
         var marked = 0
         /// Rows that were left: changed meanwhile, marked before, or with a document by now.
         var left = 0
+        /// Those of them that were marked before.
+        var markedBefore = 0
         /// Rows that somebody else had removed.
         var gone = 0
         /// Rows that the target refused to let go, and its first reason.
@@ -59,7 +61,12 @@ struct OrphanRemover {
             let before = removal.deleted + removal.marked + removal.kept
             try await remove(now.orphaned, writer, context, into: &removal)
             let treated = removal.deleted + removal.marked + removal.kept - before
-            let there = now.orphaned.count + now.staleSource.count + now.unchanged + now.rejected.count
+            var there = now.orphaned.count + now.staleSource.count + now.unchanged + now.rejected.count
+            if treated < now.orphaned.count {
+                // Some of them somebody else removed between the look and the write.
+                let left = part.filter { !removal.keys.contains($0) }
+                there = try await keyed.target.rows(left).count + part.count - left.count
+            }
             removal.gone += part.count - there
             removal.left += there - treated
         }
@@ -79,6 +86,7 @@ struct OrphanRemover {
             let done: Set<[UInt8]>
             if let column = plan.markColumn {
                 let unmarked = rows.unmarked(column, plan)
+                removal.markedBefore += rows.count - unmarked.count
                 guard !unmarked.isEmpty else { return }
                 done = try await context.retrying("target.mark") { try await writer.mark(unmarked, column: column) }
                 removal.marked += done.count

@@ -8,10 +8,8 @@ import Runtime
 /// 2·⌈log2 n⌉ extra transactions for one bad row among n.
 struct RowInserter {
     let writer: TargetWriter
-    let context: RunContext
 
     struct Outcome {
-        var inserted: [[UInt8]] = []
         var insertedCount = 0
         /// Keys that somebody else had inserted by then.
         var conflicting: [[UInt8]] = []
@@ -60,7 +58,7 @@ struct RowInserter {
     }
 
     private func insertStaged(_ rows: RowBatch, _ outcome: inout Outcome) async throws {
-        let conflicting = try await context.retrying("target.insert") { try await writer.insertAbsent(rows) }
+        let conflicting = try await writer.context.retrying("target.insert") { try await writer.insertAbsent(rows) }
         outcome.conflicting += conflicting
         outcome.insertedCount += rows.count - conflicting.count
     }

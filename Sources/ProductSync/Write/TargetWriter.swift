@@ -4,7 +4,8 @@ import Runtime
 
 /// Writes row images into the target: COPY straight for new rows, a staging table for everything that must look first.
 ///
-/// Every method is one fenced transaction whose command tags must equal its plan, or it is rolled back (INV-11).
+/// Every method is one fenced transaction whose command tags must equal its plan, or it is rolled back (INV-11). A row
+/// that was staged is written, or somebody else has changed it: one that is neither was dropped by the server.
 package struct TargetWriter: Sendable {
     /// Lets a test leave rows out of a COPY, to prove that the run then fails; nil in production.
     package typealias Fault = @Sendable (_ row: Int) -> Bool
@@ -68,31 +69,36 @@ package struct TargetWriter: Sendable {
     }
 
     /// Adds rows unless their key is there by now; the keys that were not added.
-    package func insertAbsent(_ rows: RowBatch) async throws -> Set<[UInt8]> {
-        let added = try await transaction { connection in
+    package func insertAbsent(_ rows: RowBatch) async throws -> [[UInt8]] {
+        try await transaction { connection in
             try await fillStage(connection, source: rows, target: nil)
             let names = plan.columns.indices.map { "n\($0)" }.joined(separator: ", ")
-            return try await keys(
+            let added = try await written(
                 connection,
+                rows,
                 "INSERT INTO \(plan.tableSQL) (\(plan.columnsSQL)) SELECT \(names) FROM \(Self.stage) "
-                    + "ON CONFLICT (\(keySQL)) DO NOTHING RETURNING \(keySQL)"
+                    + "ON CONFLICT (\(keySQL)) DO NOTHING RETURNING \(keySQL)",
+                dropped: "SELECT n0 FROM \(Self.stage) "
+                    + "WHERE NOT EXISTS (SELECT FROM \(plan.tableSQL) t WHERE t.\(keySQL) = n0)"
             )
+            return rows.keys.filter { !added.contains($0) }
         }
-        return Set((0..<rows.count).map { Array(rows.key($0)) }).subtracting(added)
     }
 
     /// Updates each row that still equals the image it was compared with; the keys that were updated (INV-9).
     ///
     /// Where the mapping names a version column, a row is updated unless its version is newer than the document's.
     package func update(_ source: RowBatch, replacing target: RowBatch) async throws -> Set<[UInt8]> {
-        try await transaction { connection in
+        try await transaction(sharing: true) { connection in
             try await fillStage(connection, source: source, target: target)
             let assignments = plan.columns.indices.dropFirst()
                 .map { "\(PGIdentifier.quote(plan.columns[$0].name)) = s.n\($0)" }.joined(separator: ", ")
-            return try await keys(
+            return try await written(
                 connection,
+                source,
                 "UPDATE \(plan.tableSQL) t SET \(assignments) FROM \(Self.stage) s "
-                    + "WHERE t.\(keySQL) = s.n0 AND \(guardSQL) RETURNING t.\(keySQL)"
+                    + "WHERE t.\(keySQL) = s.n0 AND \(versionGuardSQL ?? imageGuardSQL) RETURNING t.\(keySQL)",
+                dropped: unchangedSQL
             )
         }
     }
@@ -101,10 +107,12 @@ package struct TargetWriter: Sendable {
     package func delete(_ orphans: RowBatch) async throws -> Set<[UInt8]> {
         try await transaction { connection in
             try await fillStage(connection, source: orphans, target: orphans)
-            return try await keys(
+            return try await written(
                 connection,
+                orphans,
                 "DELETE FROM \(plan.tableSQL) t USING \(Self.stage) s "
-                    + "WHERE t.\(keySQL) = s.n0 AND \(imageGuardSQL) RETURNING t.\(keySQL)"
+                    + "WHERE t.\(keySQL) = s.n0 AND \(imageGuardSQL) RETURNING t.\(keySQL)",
+                dropped: unchangedSQL
             )
         }
     }
@@ -115,10 +123,12 @@ package struct TargetWriter: Sendable {
         let value = column.type == .bool ? "true" : "now()"
         return try await transaction { connection in
             try await fillStage(connection, source: orphans, target: orphans)
-            return try await keys(
+            return try await written(
                 connection,
+                orphans,
                 "UPDATE \(plan.tableSQL) t SET \(PGIdentifier.quote(column.name)) = \(value) FROM \(Self.stage) s "
-                    + "WHERE t.\(keySQL) = s.n0 AND \(imageGuardSQL) RETURNING t.\(keySQL)"
+                    + "WHERE t.\(keySQL) = s.n0 AND \(imageGuardSQL) RETURNING t.\(keySQL)",
+                dropped: unchangedSQL
             )
         }
     }
@@ -128,10 +138,12 @@ package struct TargetWriter: Sendable {
         try await context.retrying("target.durable") { try await transaction(durable: true) { _ in } }
     }
 
-    private var guardSQL: String {
-        guard let version = plan.versionColumn else { return imageGuardSQL }
+    /// That the row is not newer than the document, as `ImageComparison.isGreater` says it: text goes by its bytes.
+    private var versionGuardSQL: String? {
+        guard let version = plan.versionColumn else { return nil }
         let name = PGIdentifier.quote(plan.columns[version].name)
-        return "(t.\(name) IS NULL OR t.\(name) <= s.n\(version))"
+        let order = plan.columns[version].type.isText ? "::text COLLATE \"C\"" : ""
+        return "(t.\(name) IS NULL OR t.\(name)\(order) <= s.n\(version)\(order))"
     }
 
     private var imageGuardSQL: String {
@@ -142,10 +154,13 @@ package struct TargetWriter: Sendable {
         return parts.isEmpty ? "true" : parts.joined(separator: " AND ")
     }
 
-    /// One row per key: the source's values as n0…, the target's as o1… . Gone with the transaction.
+    /// One row per key: the source's values as n0…, the target's, where there are any, as o1… . Gone with the
+    /// transaction. The columns keep their types, also a domain that refuses NULL.
     private func fillStage(_ connection: PGConnection, source: RowBatch, target: RowBatch?) async throws {
         let new = plan.columns.enumerated().map { "\(PGIdentifier.quote($1.name)) AS n\($0)" }
-        let old = plan.columns.enumerated().dropFirst().map { "\(PGIdentifier.quote($1.name)) AS o\($0)" }
+        let old =
+            target == nil
+            ? [] : plan.columns.enumerated().dropFirst().map { "\(PGIdentifier.quote($1.name)) AS o\($0)" }
         try await connection.execute(
             "CREATE TEMPORARY TABLE tallyman_stage ON COMMIT DROP AS "
                 + "SELECT \((new + old).joined(separator: ", ")) FROM \(plan.tableSQL) WITH NO DATA"
@@ -153,7 +168,7 @@ package struct TargetWriter: Sendable {
         try await connection.copyInStart("COPY \(Self.stage) FROM STDIN (FORMAT binary)")
         var bytes: [UInt8] = []
         for row in 0..<source.count {
-            bytes.appendBigEndian(Int16(plan.columns.count * 2 - 1))
+            bytes.appendBigEndian(Int16(new.count + old.count))
             bytes.append(source.bytes.span, (source.range(row).lowerBound + 2)..<source.range(row).upperBound)
             if let target {
                 let image = target.range(row)
@@ -161,8 +176,6 @@ package struct TargetWriter: Sendable {
                     target.bytes.span,
                     RowImage.key(target.bytes.span, at: image.lowerBound).upperBound..<image.upperBound
                 )
-            } else {
-                for _ in plan.columns.dropFirst() { bytes.appendBigEndian(Int32(-1)) }
             }
         }
         try await connection.copyInSend(bytes)
@@ -170,15 +183,42 @@ package struct TargetWriter: Sendable {
         try await context.failpoint.reach("update.staged")
     }
 
-    private func keys(_ connection: PGConnection, _ sql: String) async throws -> Set<[UInt8]> {
+    /// The keys of staged rows that still are what they were compared with: nothing kept them from being written.
+    private var unchangedSQL: String {
+        let guards = [versionGuardSQL, imageGuardSQL].compactMap(\.self).joined(separator: " AND ")
+        return "SELECT t.\(keySQL) FROM \(plan.tableSQL) t JOIN \(Self.stage) s ON t.\(keySQL) = s.n0 WHERE \(guards)"
+    }
+
+    /// Carries out a statement over the staged `rows`; the keys it returns are those that were written.
+    ///
+    /// Every other row must be excused: `dropped` selects the keys of those that are not.
+    private func written(
+        _ connection: PGConnection,
+        _ rows: RowBatch,
+        _ sql: String,
+        dropped: String
+    ) async throws -> Set<[UInt8]> {
         let result = try await connection.query(sql)
         let keys = Set(result.rows.compactMap { $0[0].bytes })
         try Self.prove(result.affectedRows, planned: keys.count, during: "sync.write")
+        guard keys.count != rows.count else { return keys }
+        let left = Set(rows.keys).subtracting(keys)
+        // Fewer where two rows have one key: one of them would be lost (INV-5).
+        try Self.prove(keys.count + left.count, planned: rows.count, during: "sync.write")
+        let unexcused = Set(try await connection.query(dropped).rows.compactMap { $0[0].bytes }).intersection(left)
+        try Self.prove(keys.count, planned: keys.count + unexcused.count, during: "sync.write")
         return keys
     }
 }
 
 extension FieldType {
+    fileprivate var isText: Bool {
+        switch self {
+        case .text, .padded: true
+        default: false
+        }
+    }
+
     /// Whether PostgreSQL has `=` for the type; json has none.
     fileprivate var hasEquality: Bool {
         switch self {

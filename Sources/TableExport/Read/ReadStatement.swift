@@ -100,7 +100,7 @@ struct ReadStatement: Sendable {
             return overflow ? nil : "\(lower)::int8"
         case .seconds(let seconds):
             let zone = plan.cursorType == .timestamptz ? "timestamptz" : "timestamp"
-            var candidates = ["'\(position.cursor)'::\(zone)"]
+            var candidates = [literal(position.cursor, zone)]
             if let since {
                 let moment = TimeText.timestamp(micros: since.sinceMicros, suffix: "+00")
                 candidates.append("'\(moment)'::\(zone)")

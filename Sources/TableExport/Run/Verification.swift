@@ -177,8 +177,8 @@ struct Verification {
     ) async throws {
         let left = try await rows(source, conditions.source)
         let right = try await rows(target, conditions.target)
-        for (key, checksum) in left.sorted(by: { $0.key < $1.key }) where right[key] != checksum && !aside.contains(key)
-        {
+        for (key, checksum) in left.sorted(by: { $0.key < $1.key }) where right[key] != checksum {
+            if aside.contains(DeadLetter.kept(key)) { continue }
             let isMissing = right[key] == nil
             if isMissing { result.missing += 1 } else { result.stale += 1 }
             if result.keys.count < Self.keysMax { result.keys.append("\(key) \(isMissing ? "missing" : "stale")") }

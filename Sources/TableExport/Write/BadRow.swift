@@ -7,16 +7,16 @@ struct BadRow: Sendable {
     let plan: ExportPlan
     let bytes: ArraySlice<UInt8>
 
-    /// The conflict columns' values as SQL text, with commas between.
+    /// The conflict columns' values as SQL text, with commas between, as a letter keeps them.
     var key: String {
         let fields = CopyText.fields(bytes)
-        return plan.keyColumns.map { name in
+        let values = plan.keyColumns.map { name in
             guard let index = plan.columns.firstIndex(where: { $0.target == name }), index < fields.count else {
                 return ""
             }
             return FieldText.copied(fields[index]) ?? ""
         }
-        .joined(separator: ",")
+        return DeadLetter.kept(values.joined(separator: ","))
     }
 
     func letter(_ error: TallyError) -> DeadLetter {

@@ -33,7 +33,7 @@ struct CronNextCommand: TallyCommand {
     var count = 5
 
     func execute(_ console: Console) async throws -> ExitStatus {
-        guard let timeZone = TimeZone(identifier: zone) else {
+        guard let timeZone = TimeZone(named: zone) else {
             throw Self.invalid("--timezone is not an IANA time zone")
         }
         guard (1...1000).contains(count) else { throw Self.invalid("--count must be from 1 to 1000") }

@@ -27,9 +27,17 @@ struct StatusCommand: TallyCommand {
         let validation = body["validation"]
         let verdict = validation?["isValid"]?.bool.map { $0 ? "valid" : "not valid" } ?? "never"
         console.line("validation  \(verdict) \(validation?["timestamp"]?.string ?? "")")
-        let enabled = body["scheduler"]?["enabled"]?.bool == true
-        console.line("scheduler   \(enabled ? "on, next \(body["nextRun"]?.string ?? "unknown")" : "off")")
+        console.line("scheduler   \(Self.scheduler(body))")
         return .done
+    }
+
+    /// What the answer of `GET /api/etl/status` says of the schedule, in words.
+    static func scheduler(_ body: JSONValue) -> String {
+        guard body["scheduler"]?["enabled"]?.bool == true else { return "off" }
+        guard body["scheduler"]?["isRunning"]?.bool == true else {
+            return "on, but nobody leads it: nothing runs by itself"
+        }
+        return "on, \(body["nextRun"]?.string.map { "next \($0)" } ?? "but the sync is paused or has no schedule")"
     }
 
     private static func describe(_ run: JSONValue?) -> String {
@@ -121,7 +129,7 @@ struct JobsCommand: TallyCommand {
                     [
                         "job": .string(name), "options": .array(options.map { .string($0) }),
                         "schedule": schedules[name].map { .string($0.expression.text) } ?? .null,
-                        "timeZone": schedules[name].map { .string($0.timeZone.identifier) } ?? .null,
+                        "timeZone": schedules[name].map { .string($0.timeZone.name) } ?? .null,
                     ]
                 }
             ),

@@ -33,7 +33,7 @@ struct ImportShopifyCommand: TallyCommand {
     @Flag(name: .long, help: "Compare only; write nothing.") var dryRun = false
 
     func validate() throws {
-        if let zone, TimeZone(identifier: zone) == nil { throw ValidationError("--zone must be an IANA time zone.") }
+        if let zone, TimeZone(named: zone) == nil { throw ValidationError("--zone must be an IANA time zone.") }
     }
 
     func execute(_ console: Console) async throws -> ExitStatus {
@@ -65,7 +65,7 @@ struct ImportShopifyCommand: TallyCommand {
                     country: feature.country,
                     shop: shop,
                     currency: currency,
-                    zone: zone.flatMap { TimeZone(identifier: $0) },
+                    zone: zone.flatMap { TimeZone(named: $0) },
                     target: databases.pool(feature.database)
                 )
             ]

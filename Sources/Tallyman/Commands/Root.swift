@@ -8,7 +8,8 @@ struct Root: AsyncParsableCommand {
         commandName: "tallyman",
         abstract: "Keeps a shop's databases in step, and signs only for what it saw.",
         discussion: """
-            Exit codes: 0 done, 1 failed, 2 bad usage or settings, 3 done but for dead letters, 75 busy.
+            Exit codes: 0 done, 1 failed, 2 bad usage or settings, 3 done but for dead letters,
+            4 forget: nobody has the token, 75 busy.
             Settings come from the environment and from .env in the working directory; .env.example lists them.
             """,
         version: ProcessSetup.version,

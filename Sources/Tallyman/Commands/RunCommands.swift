@@ -58,15 +58,16 @@ struct SyncCommand: TallyCommand {
         options.batchSize = batchSize
         options.verify = verify ? true : nil
         if let shard {
-            let runs = try ShardCommandRun.make(
-                shard,
-                run: run.flatMap { RunID($0) },
-                of: graph,
-                options: options,
-                waitSeconds: waiting.wait,
-                console: console
-            )
-            return RunReport.ended(try await runs.only(), console)
+            return try await ShardCommandRun.ended(console) {
+                try ShardCommandRun.make(
+                    shard,
+                    run: run.flatMap { RunID($0) },
+                    of: graph,
+                    options: options,
+                    waitSeconds: waiting.wait,
+                    console: console
+                )
+            }
         }
         let record = try await CommandRuns.one(
             ProductSyncFeature.job,

@@ -21,6 +21,24 @@ struct ShardChoice: ExpressibleByArgument, Equatable {
 
 /// `tallyman sync --shard`: joins the run under way or opens it, and carries out one shard.
 enum ShardCommandRun {
+    /// What trying again does not heal, for this shard or another: it ends like wrong settings.
+    private static let lasting: Set<TallyError.Kind> = [
+        .notFound, .schemaMismatch, .credentialsRejected, .permissionDenied,
+    ]
+
+    /// Carries out what `make` has made, and reports it.
+    static func ended(_ console: Console, _ make: () throws -> CommandRuns) async throws -> ExitStatus {
+        do {
+            let record = try await make().only()
+            let status = RunReport.ended(record, console)
+            let kind = record.error.flatMap { TallyError.Kind(rawValue: $0.kind) }
+            return kind.map { lasting.contains($0) } == true ? .usage : status
+        } catch let error as TallyError where lasting.contains(error.kind) {
+            _ = console.fail(error)
+            return .usage
+        }
+    }
+
     static func make(
         _ shard: ShardChoice,
         run: RunID?,

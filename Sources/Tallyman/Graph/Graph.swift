@@ -42,7 +42,7 @@ final class Graph: Sendable {
         let written = features.flatMap(\.databases)
         let deadLetters = DeadLetterStore(written.map { ($0.role, $0.pool) })
         self.deadLetters = deadLetters
-        let notifier = Notifier.of(settings.alerts, features: features, state: state)
+        let notifier = Notifier.of(settings.alerts, features: features, state: state, deadLetters: deadLetters)
         self.notifier = notifier
         var jobs: [any Job] = features.flatMap(\.jobs) + [health] + (try adding(databases))
         if notifier.isOn {

@@ -139,13 +139,16 @@ struct TopFrame {
     private func row(_ job: JSONValue) -> (cells: [String], tone: Tone?) {
         let active = job["active"]?["state"]?.string
         let state = Self.plain(active ?? job["lastRun"]?["state"]?.string ?? "-")
+        // Without the ledger nothing is known of runs, which is not to say that there are none.
+        let isUnread = overview["scheduler"].map { $0 == .null } ?? true
         let drift = ["missing", "stale", "orphaned"].map { job["drift"]?[$0]?.int ?? 0 }
         let isCompared = job["drift"]?.object != nil
         let letters = job["openDeadLetters"]?.int
         let next: String =
             if job["isPaused"]?.bool == true { "paused" } else { job["nextFire"]?.string.map(until) ?? "-" }
         let cells = [
-            Self.plain(job["job"]?.string ?? "?"), state, job["lastProved"]?["finishedAt"]?.string.map(age) ?? "never",
+            Self.plain(job["job"]?.string ?? "?"), state,
+            job["lastProved"]?["finishedAt"]?.string.map(age) ?? (isUnread ? "?" : "never"),
             next, isCompared ? drift.map(ProgressLine.grouped).joined(separator: "/") : "-",
             job["lagSeconds"]?.int.map(ProgressLine.duration) ?? "-", letters.map(ProgressLine.grouped) ?? "?",
         ]

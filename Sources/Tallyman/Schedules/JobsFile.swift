@@ -107,7 +107,7 @@ private struct JobsFileReader {
     }
 
     private func zone(_ node: Node) throws -> TimeZone {
-        guard let zone = TimeZone(identifier: try walk.text(node, "timezone")) else {
+        guard let zone = TimeZone(named: try walk.text(node, "timezone")) else {
             throw walk.error(node, "timezone must be an IANA time zone such as Europe/Berlin")
         }
         return zone

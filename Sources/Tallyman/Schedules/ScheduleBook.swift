@@ -78,7 +78,7 @@ extension ScheduleBook {
         let names = Set(before.keys).union(after.keys).sorted { $0.rawValue < $1.rawValue }
         return names.compactMap { job in
             switch (before[job], after[job]) {
-            case (nil, let added?): "\(job): scheduled, \(added.expressionText) (\(added.timeZone.identifier))"
+            case (nil, let added?): "\(job): scheduled, \(added.expressionText) (\(added.timeZone.name))"
             case (_?, nil): "\(job): no longer scheduled"
             case (let was?, let now?): was.says == now.says && was.options == now.options ? nil : "\(job): \(now.says)"
             case (nil, nil): nil
@@ -91,7 +91,7 @@ extension ScheduleDefinition {
     /// All of it in one line, options by their names only.
     fileprivate var says: String {
         let names = options.given.map(\.rawValue).sorted().joined(separator: " ")
-        return "\(expressionText) (\(timeZone.identifier)), overlap \(overlap.rawValue), misfire \(misfire.rawValue) "
+        return "\(expressionText) (\(timeZone.name)), overlap \(overlap.rawValue), misfire \(misfire.rawValue) "
             + "limit \(misfireLimit) window \(Int(misfireWindow)) s, jitter \(Int(jitter)) s, "
             + "resume \(resumes), options [\(names)]"
     }

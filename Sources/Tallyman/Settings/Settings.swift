@@ -144,7 +144,7 @@ extension Settings {
     private static func readSchedule(_ reader: inout SettingsReader) -> Schedule? {
         let health = reader.cron(.healthCheckCronSchedule, default: "*/5 * * * *")
         let zone = reader.parsed(.timeZone, default: "UTC", expected: "an IANA time zone such as Europe/Berlin") {
-            TimeZone(identifier: $0)
+            TimeZone(named: $0)
         }
         let isEnabled = reader.bool(.enableScheduler, default: true)
         guard let health, let zone else { return nil }

@@ -112,7 +112,7 @@ struct SettingsReader {
     }
 
     func list(_ name: SettingName) -> [String] {
-        (value(name) ?? "").split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+        (value(name) ?? "").split(separator: ",").map { Self.trimmed($0) }.filter { !$0.isEmpty }
     }
 
     mutating func refuse(_ name: SettingName, _ reason: String) {
@@ -125,9 +125,13 @@ struct SettingsReader {
     }
 
     private func value(_ name: SettingName) -> String? {
-        guard let text = lookUp(name.rawValue)?.trimmingCharacters(in: .whitespacesAndNewlines), !text.isEmpty else {
-            return nil
-        }
+        guard let text = lookUp(name.rawValue).map({ Self.trimmed($0[...]) }), !text.isEmpty else { return nil }
         return text
+    }
+
+    private static func trimmed(_ text: Substring) -> String {
+        let start = text.drop(while: \.isWhitespace)
+        guard let last = start.lastIndex(where: { !$0.isWhitespace }) else { return "" }
+        return String(start[...last])
     }
 }

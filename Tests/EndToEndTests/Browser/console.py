@@ -120,6 +120,14 @@ def schedule():
         assert shop.psql("SELECT paused, changed_by FROM etl.schedules WHERE job = 'product_sync'") == "t|loopback"
         page.click("[data-act=pause-product_sync]")
         page.sees("resumed by loopback")
+        # Switched on is not running: nobody can hold the lease of who leads.
+        shop.psql("""CREATE FUNCTION nobody() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+            CREATE TRIGGER nobody BEFORE INSERT OR UPDATE ON etl.leases FOR EACH ROW EXECUTE FUNCTION nobody();
+            DELETE FROM etl.leases""")
+        page.open("#/schedules").sees("The scheduler is on, but nobody leads it: nothing runs by itself.")
+        assert "warning" in page.find(".verdict").get_attribute("class").split()
+        shop.psql("DROP TRIGGER nobody ON etl.leases")
+        page.sees("The scheduler is on.")
         page.click("[data-act=scheduler]")
         page.sees("Switch the scheduler off?", "dialog")
         page.click("[data-choice=off]")
@@ -187,11 +195,31 @@ def letters():
         page.click("[data-choice=discard]")
         page.sees("No dead letter is open.")
         assert shop.psql("SELECT count(*) FROM etl.dead_letters WHERE resolution LIKE 'discarded by %'") == "1"
+        page.go("#/").sees("the last run was partial", ".verdict")
         shop.psql("ALTER TABLE product DROP CONSTRAINT small")
         shop.run("sync")
         page.go("#/").sees("Nothing is wrong")
         page.check_layout()
         page.check_clean()
+
+
+def unread():
+    """What cannot be read is unknown, and is not said to be none, off or never."""
+    with Shop(products=20) as shop, Page(shop.start()) as page:
+        shop.run("sync")
+        page.open().sees("Nothing is wrong").sees("none open", "[data-key=strip]")
+        shop.psql("ALTER TABLE etl.dead_letters RENAME TO letters_hidden")
+        page.open().sees("The dead letters cannot be counted", ".verdict").sees("unknown", "[data-key=strip]")
+        assert "none open" not in page.text("[data-key=strip]")
+        shop.psql("ALTER TABLE etl.letters_hidden RENAME TO dead_letters; ALTER TABLE etl.runs RENAME TO runs_hidden")
+        page.open().sees("The ledger cannot be read", ".verdict").sees("none open", "[data-key=strip]")
+        for place, words in [("[data-key=strip]", ["nobody", "nothing due"]), ("[data-key=jobs]", ["has not run", "never", "on demand"])]:
+            assert not any(word in page.text(place) for word in words), page.text(place)
+        shop.psql("ALTER TABLE etl.runs_hidden RENAME TO runs")
+        page.open().sees("Nothing is wrong")
+        page.check_layout()
+        # Streams end with the ledger.
+        page.check_clean(["500", "503", "ERR_INCOMPLETE_CHUNKED_ENCODING"])
 
 
 def tokens():
@@ -509,7 +537,7 @@ def label(path, text):
         file.write(image[:33] + chunk + image[33:])
 
 
-SCENARIOS = [sync, options, documents, schedule, watermark, letters, tokens, restart, ledger, markup, tabs, crowd, keyboard, paint, screens, readme]
+SCENARIOS = [sync, options, documents, schedule, watermark, letters, unread, tokens, restart, ledger, markup, tabs, crowd, keyboard, paint, screens, readme]
 
 
 def main():

@@ -87,7 +87,7 @@ extension AnalyticsFeature {
             .analyticsTimeZone,
             default: "UTC",
             expected: "an IANA time zone such as Europe/Berlin"
-        ) { TimeZone(identifier: $0) }
+        ) { TimeZone(named: $0) }
         let lookback = reader.int(.analyticsLookbackDays, in: 0...92, default: 3)
         let churn = reader.int(.churnDays, in: 1...3_660, default: 30)
         let readsV1 = reader.bool(.enableV1Schema, default: true)

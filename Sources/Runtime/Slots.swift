@@ -1,12 +1,11 @@
-import Runtime
 import Synchronization
 
-/// Counts sessions: at most `capacity` at a time, further ones wait in the order they came (INV-8).
-final class SessionSlots: Sendable {
-    /// One place in the pool; it is free again when the last reference goes.
-    final class Slot: Sendable {
-        private let owner: SessionSlots
-        fileprivate init(_ owner: SessionSlots) { self.owner = owner }
+/// Places of a pool: at most `capacity` are taken at a time, further takers wait in the order they came (INV-8).
+package final class Slots: Sendable {
+    /// One place; it is free again when the last reference goes, so that none is lost on its way to a taker who gave up.
+    package final class Slot: Sendable {
+        private let owner: Slots
+        fileprivate init(_ owner: Slots) { self.owner = owner }
         deinit { owner.release() }
     }
 
@@ -21,21 +20,22 @@ final class SessionSlots: Sendable {
         var nextID: UInt64 = 0
     }
 
-    let capacity: Int
+    package let capacity: Int
     private let state = Mutex(State())
 
-    init(capacity: Int) {
+    /// - Parameter capacity: at least 1; smaller values are raised to 1.
+    package init(capacity: Int) {
         self.capacity = max(1, capacity)
     }
 
-    var counts: (used: Int, waiting: Int) {
+    package var counts: (used: Int, waiting: Int) {
         state.withLock { ($0.used, $0.waiters.count) }
     }
 
-    /// A free place; throws `.deadlineExceeded` when none came free within `limit`.
-    func acquire(within limit: Duration) async throws -> Slot {
+    /// A free place; throws `.deadlineExceeded` naming `stage` when none came free within `limit`.
+    package func acquire(within limit: Duration, during stage: StaticString) async throws -> Slot {
         if let slot = claim() { return slot }
-        return try await withDeadline(limit, during: "mongo.acquire") { try await self.wait() }
+        return try await withDeadline(limit, during: stage) { try await self.wait() }
     }
 
     private func claim() -> Slot? {
