@@ -69,12 +69,9 @@ package struct TableExportJob: Job {
             var run = ExportRun(job: self, context: context)
             let started = ContinuousClock.now
             let summary = try await run.execute().lasting(started.duration(to: .now))
-            ExportMetric.record(
-                summary,
-                job: name,
-                table: definition.destination.table.text,
-                dryRun: context.options.dryRun
-            )
+            if !context.options.dryRun {
+                ExportMetric.written(summary, job: name, table: definition.destination.table.text)
+            }
             context.logger.event(.info, "table export ended", logged(summary, context))
             return summary
         }
