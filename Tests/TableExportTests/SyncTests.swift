@@ -252,6 +252,7 @@ import Testing
         let summary = try await rig.run(job, Self.options { $0.since = "2026-01-01 00:15:00+00" })
         #expect(summary.counts["read"] == 101)
         #expect(summary.counts["written"] == 1)
+        #expect(!summary.isWhole, "what came since the position was not read")
         #expect(try rig.inTarget("SELECT cursor_ts, cursor_id, snapshot FROM etl.watermarks") == before)
         let error = await #expect(throws: TallyError.self) {
             try await rig.run(job, Self.options { $0.since = "yesterday'; DROP TABLE t; --" })
