@@ -127,14 +127,19 @@ package struct RetailJob: Job {
         return RunSummary(counts: counts, details: .object(details), deadLetters: 0, proof: .compareOnly)
     }
 
-    /// Measures how far silver is behind; a measure that cannot be taken fails no run.
+    /// How far silver is behind, as the warehouse says; whichever process loaded it, and whether its run failed.
+    package func publish(_ newest: RunRecord?) async throws {
+        let state = try await withDeadline(.seconds(10), during: "retail.state") {
+            try await RetailState.read(warehouse)
+        }
+        RetailMetric.lag(state.lag)
+        for (entity, instant) in state.freshAt { RetailMetric.fresh(entity, secondsSince1970: instant) }
+    }
+
+    /// The same at once; a measure that cannot be taken fails no run.
     private func recordState(_ context: RunContext) async {
         do {
-            let state = try await withDeadline(.seconds(10), during: "retail.state") {
-                try await RetailState.read(warehouse)
-            }
-            RetailMetric.lag(state.lag)
-            for (entity, instant) in state.freshAt { RetailMetric.fresh(entity, secondsSince1970: instant) }
+            try await publish(nil)
         } catch {
             let ours = TallyError.wrapping(error, during: "retail.state")
             context.logger.event(

@@ -2,7 +2,7 @@ import Synchronization
 
 /// Places of a pool: at most `capacity` are taken at a time, further takers wait in the order they came (INV-8).
 package final class Slots: Sendable {
-    /// One place; it is free again when the last reference goes, so that none is lost on its way to a taker who gave up.
+    /// One place; it is free again when the last reference goes: none is lost on its way to a taker who gave up.
     package final class Slot: Sendable {
         private let owner: Slots
         fileprivate init(_ owner: Slots) { self.owner = owner }

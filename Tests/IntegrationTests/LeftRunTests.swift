@@ -32,6 +32,38 @@ import Testing
         await runs.state.close()
     }
 
+    /// A writer of several lanes that is awake holds the fence's row with one of them at any time: whoever waits for it
+    /// behind a lane that came in meanwhile ends that one too, and soon.
+    @Test func aLaneThatCameInMeanwhileIsEndedToo() async throws {
+        let runs = try await ScriptedRuns()
+        let lane = try await PGConnection.connect(runs.state.settings)
+        let runner = runs.runner(targets: [runs.state]) { _ in 0 }
+        try await lane.execute("INSERT INTO etl.fences (job, fence) VALUES ('scripted', 0)")
+        // Not called a writer yet: no raise sees it when it begins.
+        try await lane.begin()
+        try await lane.execute("SELECT 1 FROM etl.fences FOR SHARE")
+        try await withThrowingTaskGroup(of: RunRecord.self) { group in
+            group.addTask { try await runs.once(runner) }
+            var isAwaited = false
+            while !isAwaited {
+                isAwaited =
+                    try await runs.state.withConnection {
+                        try await $0.query(
+                            "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                                + "AND datname = current_database()"
+                        )
+                    }.rows.first?[0].bool() ?? false
+            }
+            try await lane.execute("SET application_name = 'tallyman writes scripted'")
+            let since = ContinuousClock.now
+            let record = try await group.next()
+            #expect(record?.state == .succeeded, "\(String(describing: record?.error))")
+            #expect(ContinuousClock.now - since < .seconds(8))
+        }
+        await lane.close()
+        await runs.state.close()
+    }
+
     /// Who was told that the run is being cancelled sees it start nowhere again.
     @Test func aLeftRunThatIsCancelledStartsNoMore() async throws {
         let runs = try await ScriptedRuns()

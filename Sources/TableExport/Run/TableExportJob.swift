@@ -72,12 +72,9 @@ package struct TableExportJob: Job {
                 started.duration(to: .now),
                 isWhole: context.options.since == nil
             )
-            ExportMetric.record(
-                summary,
-                job: name,
-                table: definition.destination.table.text,
-                dryRun: context.options.dryRun
-            )
+            if !context.options.dryRun {
+                ExportMetric.written(summary, job: name, table: definition.destination.table.text)
+            }
             context.logger.event(.info, "table export ended", logged(summary, context))
             return summary
         }
