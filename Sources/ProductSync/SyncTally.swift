@@ -39,7 +39,7 @@ package struct SyncTally: Sendable {
 
     package init() {}
 
-    /// Rows with a key that were there before this run, as far as they were compared: all but those of documents that
+    /// Rows that were there before this run, as far as they were compared: all but those of documents that
     /// cannot become a row.
     ///
     /// What a range of the target held says less where the sides share no order: other shards add to it meanwhile.

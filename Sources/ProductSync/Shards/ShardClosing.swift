@@ -115,7 +115,7 @@ struct ShardClosing {
         for range in ranges {
             source += try await SourceReader(pool: job.mongo, plan: plan, context: context, range: range.source).count()
             target += try await TargetReader(pool: job.cart, plan: plan, context: context, range: range.target)
-                .count(keyedOnly: !tally.mergedStreams)
+                .count()
             context.progress.touch()
         }
         return FinalCount(

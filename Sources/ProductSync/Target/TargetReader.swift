@@ -86,16 +86,15 @@ package struct TargetReader: Sendable {
         return upper == nil && !plan.columns[0].notNull ? " WHERE (\(all) OR \(keySQL) IS NULL)" : " WHERE \(all)"
     }
 
-    /// How many rows the range has now; `keyedOnly`: without those that have no key.
-    package func count(keyedOnly: Bool = false) async throws -> Int {
+    /// How many rows the range has now.
+    package func count() async throws -> Int {
         guard case .between(let lower, let upper) = range else { return 0 }
         let condition = Self.condition(keySQL, plan, from: lower, below: upper)
-        let rows = keyedOnly && !plan.columns[0].notNull ? keySQL : "*"
         return try await context.retrying("target.count") {
             try await pool.withConnection { connection in
                 try await connection.begin(readOnly: true)
                 try await connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL jit = off")
-                let counted = try await connection.query("SELECT count(\(rows)) FROM \(plan.tableSQL)\(condition)")
+                let counted = try await connection.query("SELECT count(*) FROM \(plan.tableSQL)\(condition)")
                 try await connection.commit()
                 return try counted.rows.first?[0].int() ?? 0
             }
