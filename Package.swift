@@ -186,7 +186,7 @@ let package = Package(
             ]
         ),
         tests("RetailMockTests", ["RetailMock", "HTTPServer", "Runtime", httpTypes, log]),
-        tests("AnalyticsTests", ["Analytics", "Engine", "Postgres", "Runtime", "Tallyman", log]),
+        tests("AnalyticsTests", ["API", "Analytics", "Engine", "Postgres", "Runtime", "Tallyman", log]),
         tests("TableExportTests", ["TableExport", "ConfigFile", "Engine", "Postgres", "Runtime", "Telemetry", log]),
         tests("IntegrationTests", ["ProductSync", "Engine", "Mongo", "Postgres", "Runtime", "Telemetry", log]),
         tests("CrashTests", ["Engine", "Mongo", "Postgres", "ProductSync", "Runtime", "Tallyman", log]),

@@ -43,7 +43,9 @@ package struct AlertPolicy: Sendable {
             return ending.dryRun ? [] : [failed(ending)]
         case .succeeded, .partial:
             // A dry run proves nothing about writing, but the differences it found are there.
-            return (ending.dryRun ? [] : [recovered(ending), letters(ending)]) + drift(ending)
+            guard !ending.dryRun else { return drift(ending) }
+            // One stage or account that went well says nothing of the one that failed.
+            return (ending.isWhole ? [recovered(ending)] : []) + [letters(ending)] + drift(ending)
         }
     }
 

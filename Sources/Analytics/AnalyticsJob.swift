@@ -90,9 +90,10 @@ package struct AnalyticsJob: Job {
         tell(context, legacyIgnored: legacy.isIgnored, off: split.off)
         let marks = DayMarks(job: name)
         let newest = try await warehouse.withConnection { try await marks.newest(on: $0) }
+        let today = CalendarDay(of: now(), in: settings.zone)
         let plan = try DayPlan(
             context.options,
-            today: CalendarDay(of: now(), in: settings.zone),
+            today: today,
             lookbackDays: settings.lookbackDays,
             newest: newest
         )
@@ -122,7 +123,8 @@ package struct AnalyticsJob: Job {
             counts: tally.counts,
             details: tally.details,
             deadLetters: 0,
-            proof: context.options.dryRun ? .compareOnly : .commandTags
+            proof: context.options.dryRun ? .compareOnly : .commandTags,
+            isWhole: plan.last.map { $0 >= today.advanced(by: -1) } ?? false
         )
     }
 

@@ -28,7 +28,7 @@ enum EngineMetric {
             let stage = outcome.error?.stage.split(separator: ".").first.map(String.init) ?? "run"
             Counter(label: "etl_errors_total", dimensions: [("source", job.rawValue), ("stage", stage)]).increment()
         }
-        if outcome.state == .succeeded, !dryRun { lastSuccess(job, at: Date()) }
+        if outcome.state == .succeeded, outcome.isWhole, !dryRun { lastSuccess(job, at: Date()) }
     }
 
     /// A writing transaction whose COMMIT the server has confirmed.

@@ -84,6 +84,6 @@ package struct HistoryGauges: Sendable {
         if let newest = runs.first(where: { $0.state != .skipped && !$0.dryRun }) {
             EngineMetric.newestRun(job.name, newest.state)
         }
-        if let told = runs.first(where: { [.succeeded, .partial].contains($0.state) }) { job.publish(told) }
+        try await job.publish(runs.first { [.succeeded, .partial].contains($0.state) })
     }
 }

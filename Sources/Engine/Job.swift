@@ -11,9 +11,9 @@ package protocol Job: Sendable {
     var targets: [PGPool] { get }
     /// The run that a run of this job is a part of; nil for a job that stands for itself.
     var partOf: PartOf? { get }
-    /// Sets the gauges that tell of the job's newest run with an outcome, whichever process ran it: every replica calls
-    /// it about once a minute, so that none keeps telling of an older run of its own.
-    func publish(_ newest: RunRecord)
+    /// Sets the gauges that tell how the job stands, whichever process ran it: every replica calls it about once a
+    /// minute, with the newest run that has an outcome, so that none keeps telling of an older run of its own.
+    func publish(_ newest: RunRecord?) async throws
     /// Does the work. Throws the first error that is not to be retried or quarantined.
     func run(_ context: RunContext) async throws -> RunSummary
 }
@@ -21,5 +21,5 @@ package protocol Job: Sendable {
 extension Job {
     package var family: String? { nil }
     package var partOf: PartOf? { nil }
-    package func publish(_ newest: RunRecord) {}
+    package func publish(_ newest: RunRecord?) async throws {}
 }

@@ -302,6 +302,7 @@ package final class JobRunner: Sendable {
             state: outcome.state,
             counts: outcome.counts,
             deadLetters: outcome.deadLetters,
+            isWhole: outcome.isWhole,
             error: outcome.error,
             position: outcome.summary?["details"]?["cursor"]?.string
         )
@@ -317,6 +318,8 @@ package struct RunEnding: Sendable {
     package let state: RunState
     package let counts: [String: Int]
     package let deadLetters: Int
+    /// As its `RunSummary` says; true for a run that did not end well.
+    package let isWhole: Bool
     package let error: RunError?
     /// How far the source was read, where the job's details name a `cursor`.
     package let position: String?
@@ -328,6 +331,7 @@ package struct RunEnding: Sendable {
         state: RunState,
         counts: [String: Int],
         deadLetters: Int,
+        isWhole: Bool = true,
         error: RunError?,
         position: String? = nil
     ) {
@@ -337,6 +341,7 @@ package struct RunEnding: Sendable {
         self.state = state
         self.counts = counts
         self.deadLetters = deadLetters
+        self.isWhole = isWhole
         self.error = error
         self.position = position
     }

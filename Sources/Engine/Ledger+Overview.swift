@@ -5,7 +5,10 @@ import Runtime
 package enum NewestRun: Sendable, CaseIterable {
     /// The newest that ended and might write.
     case ended
-    /// The newest that might write and was proved.
+    /// The newest that says how the whole job stands: of those that might write and ended, any that did not go well, or
+    /// went well and covered all of it.
+    case standing
+    /// The newest that might write, covered the whole job and was proved.
     case proved
     /// The newest that ended with what it was asked for, dry or not, where that compared both sides: it counted what
     /// was missing. Of a job that compares nothing there is none.
@@ -14,7 +17,8 @@ package enum NewestRun: Sendable, CaseIterable {
     fileprivate var condition: String {
         switch self {
         case .ended: "NOT dry_run AND state NOT IN ('queued', 'running', 'skipped')"
-        case .proved: "NOT dry_run AND state = 'succeeded'"
+        case .standing: "\(Self.ended.condition) AND \(Ledger.isWhole)"
+        case .proved: "NOT dry_run AND state = 'succeeded' AND \(Ledger.isWhole)"
         case .compared: "state IN ('succeeded', 'partial')"
         }
     }
@@ -22,13 +26,16 @@ package enum NewestRun: Sendable, CaseIterable {
     /// What the one run found must be: asked of no other, so that a job without such runs costs no walk through them.
     fileprivate var demand: String {
         switch self {
-        case .ended, .proved: "true"
+        case .ended, .standing, .proved: "true"
         case .compared: "summary -> 'counts' ? 'missingProducts'"
         }
     }
 }
 
 extension Ledger {
+    /// Of a run's row: it covered the whole job, or did not end well.
+    static let isWhole = "summary -> 'isWhole' IS DISTINCT FROM 'false'::jsonb"
+
     /// One run a job at most, in one statement; each costs an index scan.
     package func newest(_ which: NewestRun, of jobs: [JobName]) async throws -> [RunRecord] {
         try await records(

@@ -307,10 +307,11 @@ extension Ledger {
         )
     }
 
-    /// The newest success of a job that could write.
+    /// The newest success of a job that could write and covered the whole of it.
     package static func newestSuccess(_ job: JobName) -> Question {
         Question(
-            "WHERE job = $1 AND state = 'succeeded' AND NOT dry_run ORDER BY queued_at DESC, id DESC LIMIT 1",
+            "WHERE job = $1 AND state = 'succeeded' AND NOT dry_run AND \(Ledger.isWhole) "
+                + "ORDER BY queued_at DESC, id DESC LIMIT 1",
             [.text(job.rawValue)]
         )
     }

@@ -82,6 +82,9 @@ package final class RunContext: Sendable {
         )
     }
 
+    /// The history of runs, where this run stands in it.
+    package var ledger: Ledger? { parts.map { Ledger(state: $0.state) } }
+
     /// Does what one process at a time may do for the run that this one is a part of: end it (INV-4). nil, and nothing
     /// is done, while another process is at it.
     ///

@@ -31,6 +31,7 @@ struct RunExecution: Sendable {
         var error: RunError?
         var counts: [String: Int] = [:]
         var deadLetters = 0
+        var isWhole = true
     }
 
     private enum Ending: Sendable {
@@ -106,12 +107,10 @@ struct RunExecution: Sendable {
             try await failpoint.reach("run.beforeFinish")
             return Outcome(
                 state: summary.deadLetters > 0 ? .partial : .succeeded,
-                summary: [
-                    "counts": .object(summary.counts.mapValues { .int($0) }), "details": summary.details,
-                    "proof": .string(summary.proof.rawValue), "retries": .int(context.retries),
-                ],
+                summary: summary.json(retries: context.retries),
                 counts: summary.counts,
-                deadLetters: summary.deadLetters
+                deadLetters: summary.deadLetters,
+                isWhole: summary.isWhole
             )
         } catch {
             let ours = TallyError.wrapping(error, during: "run")

@@ -18,10 +18,10 @@ package struct RunInParts: Sendable {
 
     /// Finds the run to join, or opens one with the cut that `cut` makes.
     ///
-    /// With `id` it is that very run, whatever became of it; without, the one under way. A cancelled run that no process
-    /// is left to end is ended here. `cut` is made by one process at a time, under the whole job's lease: no run of the
-    /// whole job, no part and no other opener is going. Throws `RunBusy` while one is, `.leaseLost` when another process
-    /// has taken over meanwhile, `.migrationsMissing` before `tallyman migrate up`.
+    /// With `id` it is that very run, whatever became of it; without, the one under way. A cancelled run that nobody is
+    /// left to end is ended here. `cut` is made by one process at a time, under the whole job's lease: no run of the
+    /// whole job, no part and no other opener is going. Throws `RunBusy` while one is, `.leaseLost` when another
+    /// process has taken over meanwhile, `.migrationsMissing` before `tallyman migrate up`.
     package func join(
         _ id: RunID?,
         options: RunOptions,
@@ -83,8 +83,8 @@ package struct RunInParts: Sendable {
         }
     }
 
-    /// The run and its cut in one transaction, which only the lease's holder can commit: no run in parts is ever without
-    /// a cut.
+    /// The run and its cut in one transaction, which only the lease's holder can commit: no run in parts is ever
+    /// without a cut.
     private func insert(
         _ id: RunID,
         _ cut: ShardCut,

@@ -105,12 +105,26 @@ package struct RunSummary: Sendable {
     package let details: JSONValue
     package let deadLetters: Int
     package let proof: Proof
+    /// It covered all that a run of the job's schedule covers. A run of one stage, account or old day proves itself and
+    /// nothing about the rest of its job: it is no success of the job, and takes back no failure.
+    package let isWhole: Bool
 
-    package init(counts: [String: Int], details: JSONValue, deadLetters: Int, proof: Proof) {
+    package init(counts: [String: Int], details: JSONValue, deadLetters: Int, proof: Proof, isWhole: Bool = true) {
         self.counts = counts
         self.details = details
         self.deadLetters = deadLetters
         self.proof = proof
+        self.isWhole = isWhole
+    }
+
+    /// As the ledger keeps it.
+    func json(retries: Int) -> JSONValue {
+        var members: [String: JSONValue] = [
+            "counts": .object(counts.mapValues { .int($0) }), "details": details, "proof": .string(proof.rawValue),
+            "retries": .int(retries),
+        ]
+        if !isWhole { members["isWhole"] = false }
+        return .object(members)
     }
 }
 

@@ -13,6 +13,7 @@ extension ShardStore {
                          WHEN p.state IN ('failed', 'cancelled', 'interrupted') THEN p.state
                          WHEN s.part_run IS NOT NULL AND coalesce(l.expires_at, '-infinity') < clock_timestamp()
                             THEN 'lost'
+                         WHEN w.state IN ('failed', 'cancelled', 'interrupted') THEN w.state
                          WHEN w.state NOT IN ('queued', 'running') THEN 'lost'
                          ELSE 'running' END,
                     s.attempts, s.part_run, coalesce(p.progress, s.progress)::text,
@@ -50,11 +51,15 @@ extension ShardStore {
         )
     }
 
-    /// How the shards of a job's newest cut run stand; nil for a job that was never cut.
+    /// How the shards of a job's newest run stand, none when it was not cut; nil for a job that never was.
     func statesOfNewest(_ job: JobName) async throws -> [ShardRecord.State: Int]? {
         let newest = try await state.withConnection { connection in
             try await connection.query(
-                "SELECT id FROM etl.runs WHERE job = $1 AND cut IS NOT NULL ORDER BY queued_at DESC, id DESC LIMIT 1",
+                """
+                SELECT id FROM etl.runs WHERE job = $1 AND NOT dry_run AND state <> 'skipped'
+                    AND EXISTS (SELECT FROM etl.runs WHERE job = $1 AND cut IS NOT NULL)
+                ORDER BY queued_at DESC, id DESC LIMIT 1
+                """,
                 [.text(job.rawValue)]
             ).rows.first?[0].uuid()
         }

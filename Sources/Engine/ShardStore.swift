@@ -76,8 +76,8 @@ package struct ShardStore: Sendable {
         }
     }
 
-    /// Takes a shard for the run `part`, which won its lease; nil for a shard inside its whole's process. Doing it again
-    /// is harmless.
+    /// Takes a shard for the run `part`, which won its lease; nil for a shard inside its whole's process. Doing it
+    /// again is harmless.
     ///
     /// Throws `.leaseLost` when the whole run has ended, `.cancelled` when it was cancelled, `.requestInvalid` for a
     /// shard it does not have.
@@ -144,8 +144,8 @@ package struct ShardStore: Sendable {
         ).rows.first?[0].bool() ?? false
     }
 
-    /// Notes that the end of a run is begun; whether that was begun before, and may have got somewhere. nil when the run
-    /// has ended by now.
+    /// Notes that the end of a run is begun; whether that was begun before, and may have got somewhere. nil when the
+    /// run has ended by now.
     ///
     /// Throws `.cancelled` when the run was cancelled.
     package func beginClosing(_ run: RunID) async throws -> Bool? {

@@ -102,7 +102,8 @@ package struct MarketplaceJob: Job {
                 tally.failures.append((pull.scope, TallyError.wrapping(error, during: "marketplace.pull")))
             }
         }
-        return try summary(tally, of: pulls.count, context)
+        let isWhole = pipelines == Pipeline.allCases && options.given.isDisjoint(with: [.account, .since, .until])
+        return try summary(tally, of: pulls.count, context, isWhole: isWhole)
     }
 
     private static func nobody(_ job: JobName, isConfigured: Bool) -> TallyError {
@@ -131,7 +132,8 @@ package struct MarketplaceJob: Job {
         do {
             let result = try await puller.pull(pipeline, since: since, until: until)
             if !puller.context.options.dryRun {
-                try await DerivedCheck(scope: scope, types: puller.store.types).check(pipeline, in: target)
+                let check = DerivedCheck(scope: scope, types: puller.store.types)
+                if try await check.check(pipeline, in: target) { tally.isCompared = true }
             }
             tally.add(result, pipeline, scope)
             if pipeline == .sales, !result.isPaused, !puller.context.options.dryRun {
@@ -159,7 +161,12 @@ package struct MarketplaceJob: Job {
         }
     }
 
-    private func summary(_ tally: RunTally, of accounts: Int, _ context: RunContext) throws -> RunSummary {
+    private func summary(
+        _ tally: RunTally,
+        of accounts: Int,
+        _ context: RunContext,
+        isWhole: Bool
+    ) throws -> RunSummary {
         if let (scope, first) = tally.failures.first {
             for failure in tally.failures {
                 context.logger.event(
@@ -176,11 +183,21 @@ package struct MarketplaceJob: Job {
                 cause: first
             )
         }
+        let paused = tally.counts["paused", default: 0]
+        if paused > 0, tally.completed == 0, tally.counts["pages"] == 0 {
+            throw TallyError(
+                .serverBusy,
+                during: "marketplace.pull",
+                "the vendor let no account be read within a run's time",
+                remedy: "Nothing was lost, and the next run asks again. Look at who else uses the application's quota."
+            )
+        }
         return RunSummary(
             counts: tally.counts,
             details: ["accounts": .object(tally.details)],
             deadLetters: tally.refused,
-            proof: context.options.dryRun ? .compareOnly : .fullCompare
+            proof: context.options.dryRun ? .compareOnly : tally.isCompared ? .fullCompare : .commandTags,
+            isWhole: isWhole && paused == 0
         )
     }
 
@@ -227,6 +244,10 @@ private struct RunTally {
     var counts: [String: Int] = ["records": 0, "changed": 0, "pages": 0, "marked": 0, "paused": 0]
     var details: [String: JSONValue] = [:]
     var refused = 0
+    /// Pipelines that were read to their end.
+    var completed = 0
+    /// What is derived was compared with what it is derived from.
+    var isCompared = false
     var failures: [(scope: String, error: TallyError)] = []
 
     mutating func add(_ control: ControlCheck.Outcome, _ scope: SourceScope) {
@@ -241,6 +262,7 @@ private struct RunTally {
         counts["marked", default: 0] += result.marked
         counts["paused", default: 0] += result.isPaused ? 1 : 0
         refused += result.refused
+        completed += result.isPaused ? 0 : 1
         details["\(scope.scope)/\(pipeline.rawValue)"] = result.json
     }
 }

@@ -29,8 +29,8 @@ package struct ProductSyncJob: Job {
         self.fault = fault
     }
 
-    package func publish(_ newest: RunRecord) {
-        guard let counts = newest.summary?["counts"]?.object else { return }
+    package func publish(_ newest: RunRecord?) {
+        guard let newest, let counts = newest.summary?["counts"]?.object else { return }
         SyncMetric.record(counts.compactMapValues(\.int), dryRun: newest.dryRun)
     }
 

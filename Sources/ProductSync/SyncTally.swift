@@ -39,8 +39,8 @@ package struct SyncTally: Sendable {
 
     package init() {}
 
-    /// Rows that were there before this run, as far as they were compared: all but those of documents that
-    /// cannot become a row.
+    /// Rows that were there before this run, as far as they were compared: all but those of documents that cannot
+    /// become a row.
     ///
     /// What a range of the target held says less where the sides share no order: other shards add to it meanwhile.
     package var found: Int { unchanged + stale + newerInTarget + orphaned + orphansMarkedBefore }

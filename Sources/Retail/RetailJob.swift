@@ -39,6 +39,7 @@ package struct RetailJob: Job {
 
     package func run(_ context: RunContext) async throws -> RunSummary {
         let plan = try RetailPlan(context.options)
+        let isWhole = try await context.retrying("retail.plan") { try await self.isWhole(plan, context) }
         let bronze = BronzeStage(
             settings: settings,
             source: RetailSource(api: api),
@@ -48,7 +49,7 @@ package struct RetailJob: Job {
         )
         if context.options.dryRun { return try await dryRun(plan, bronze, context) }
         do {
-            return try await stages(plan, bronze, context)
+            return try await stages(plan, bronze, context, isWhole: isWhole)
         } catch {
             // What is behind must show just when a stage fails.
             await Uncancelled.run { await self.recordState(context) }
@@ -56,7 +57,23 @@ package struct RetailJob: Job {
         }
     }
 
-    private func stages(_ plan: RetailPlan, _ bronze: BronzeStage, _ context: RunContext) async throws -> RunSummary {
+    /// All stages, or the last of them behind a good silver, as an orchestrator runs each as a run of its own.
+    private func isWhole(_ plan: RetailPlan, _ context: RunContext) async throws -> Bool {
+        guard plan.stages == [.gold] else { return plan.stages == RetailStage.allCases }
+        let runs = try await context.ledger?.runs(job: name, limit: 50) ?? []
+        let before = runs.first { run in
+            run.id != context.runID && !run.dryRun && run.state != .skipped && run.options["stage"] != "gold"
+        }
+        guard let before, before.options["stage"] == "silver", before.options["fromBronze"] == nil else { return false }
+        return before.state == .succeeded || before.state == .partial
+    }
+
+    private func stages(
+        _ plan: RetailPlan,
+        _ bronze: BronzeStage,
+        _ context: RunContext,
+        isWhole: Bool
+    ) async throws -> RunSummary {
         var counts: [String: Int] = [:]
         var details: [String: JSONValue] = [:]
         var deadLetters = 0
@@ -81,7 +98,13 @@ package struct RetailJob: Job {
             details["gold"] = report.json
             counts["goldNodes"] = report.nodes.count
         }
-        return RunSummary(counts: counts, details: .object(details), deadLetters: deadLetters, proof: .commandTags)
+        return RunSummary(
+            counts: counts,
+            details: .object(details),
+            deadLetters: deadLetters,
+            proof: .commandTags,
+            isWhole: isWhole
+        )
     }
 
     private func dryRun(_ plan: RetailPlan, _ bronze: BronzeStage, _ context: RunContext) async throws -> RunSummary {
@@ -104,14 +127,19 @@ package struct RetailJob: Job {
         return RunSummary(counts: counts, details: .object(details), deadLetters: 0, proof: .compareOnly)
     }
 
-    /// Measures how far silver is behind; a measure that cannot be taken fails no run.
+    /// How far silver is behind, as the warehouse says; whichever process loaded it, and whether its run failed.
+    package func publish(_ newest: RunRecord?) async throws {
+        let state = try await withDeadline(.seconds(10), during: "retail.state") {
+            try await RetailState.read(warehouse)
+        }
+        RetailMetric.lag(state.lag)
+        for (entity, instant) in state.freshAt { RetailMetric.fresh(entity, secondsSince1970: instant) }
+    }
+
+    /// The same at once; a measure that cannot be taken fails no run.
     private func recordState(_ context: RunContext) async {
         do {
-            let state = try await withDeadline(.seconds(10), during: "retail.state") {
-                try await RetailState.read(warehouse)
-            }
-            RetailMetric.lag(state.lag)
-            for (entity, instant) in state.freshAt { RetailMetric.fresh(entity, secondsSince1970: instant) }
+            try await publish(nil)
         } catch {
             let ours = TallyError.wrapping(error, during: "retail.state")
             context.logger.event(

@@ -1,4 +1,5 @@
 import Metrics
+import Synchronization
 
 /// Every metric of the retail job: name, unit and labels in one place; `docs/metrics.md` lists them.
 enum RetailMetric {
@@ -31,8 +32,16 @@ enum RetailMetric {
         .record(secondsSince1970)
     }
 
+    private static let nodes = Mutex<[String: String]>([:])
+
+    /// No node is good until this gold stage has reached it.
+    static func goldBegins() {
+        for (name, kind) in nodes.withLock({ $0 }) { node(name, kind: kind, isGood: false) }
+    }
+
     /// 1 when the model was built or the test passed in the last gold stage, else 0.
     static func node(_ name: String, kind: String, isGood: Bool) {
+        nodes.withLock { $0[name] = kind }
         Gauge(label: "etl_dbt_node_status", dimensions: [("node", name), ("type", kind)]).record(isGood ? 1 : 0)
     }
 }

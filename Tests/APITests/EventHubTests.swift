@@ -120,6 +120,28 @@ import Testing
         }
     }
 
+    /// Silence would look like no news: all streams end, none begins, and the hub finds out by itself when it is over.
+    @Test func aLedgerThatStaysAwayEndsAllStreams() async throws {
+        let hub = EventHub(interval: .milliseconds(1), patience: .milliseconds(5))
+        let runs = FakeRuns()
+        runs.state.withLock { $0.silences = .max }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await hub.run(runs) }
+            try await hub.watching(nil, lastEventID: nil) { _, news in
+                let last = try await Self.next(news)
+                #expect(last == nil, "the end, and no news")
+            }
+            #expect(hub.outage?.kind == .targetUnreachable)
+            #expect(throws: TallyError.self) {
+                try EventStream(hub: hub).response(run: nil, lastEventID: nil) { [] }
+            }
+            runs.state.withLock { $0.silences = 0 }
+            try await withDeadline(.seconds(20), during: "test") { while hub.outage != nil { await Task.yield() } }
+            _ = try EventStream(hub: hub).response(run: nil, lastEventID: nil) { [] }
+            group.cancelAll()
+        }
+    }
+
     @Test func theLedgerIsAskedOnlyWhileSomebodyWatches() async throws {
         let hub = EventHub(interval: .milliseconds(1))
         let runs = FakeRuns()

@@ -82,7 +82,9 @@ final class FakeRuns: RunsPort {
                 state.records.values.filter { $0.job == job.name }.sorted { $0.queuedAt > $1.queuedAt }.first {
                     switch which {
                     case .ended: !$0.dryRun && $0.state.isFinal && $0.state != .skipped
-                    case .proved: !$0.dryRun && $0.state == .succeeded
+                    case .standing:
+                        !$0.dryRun && $0.state.isFinal && $0.state != .skipped && $0.summary?["isWhole"] != false
+                    case .proved: !$0.dryRun && $0.state == .succeeded && $0.summary?["isWhole"] != false
                     case .compared:
                         [.succeeded, .partial].contains($0.state) && $0.summary?["counts"]?["missingProducts"] != nil
                     }

@@ -29,7 +29,8 @@ enum Fixture {
         deadLetters: Int = 0,
         error: RunError? = nil,
         id: RunID = id,
-        heartbeat: Date = start
+        heartbeat: Date = start,
+        queued seconds: Double = 0
     ) -> RunRecord {
         RunRecord(
             id: id,
@@ -39,7 +40,7 @@ enum Fixture {
             dryRun: dryRun,
             state: state,
             fence: 7,
-            queuedAt: start,
+            queuedAt: start.addingTimeInterval(seconds),
             startedAt: start,
             finishedAt: start.addingTimeInterval(2.5),
             heartbeatAt: heartbeat,

@@ -61,7 +61,7 @@ import Testing
     @Test func whatWasRefusedIsNoProofThoughNothingIsOpen() {
         let partial = Fixture.record(.partial, counts: ["missingProducts": 0, "deadLetters": 1], deadLetters: 1)
         var facts = Self.facts {
-            $0.ended = partial
+            $0.standing = partial
             $0.proved = Self.equal()
             $0.compared = partial
             $0.openDeadLetters = 1
@@ -95,7 +95,16 @@ import Testing
         facts.jobs[0].schedule = try await Self.schedule()
         #expect(
             OverviewVerdict(facts).sentence
-                == "Nothing is wrong: every job's last run was proved, both sides of product_sync hold the same."
+                == "Nothing is wrong: every job's last run was proved; product_sync: both sides hold the same."
+        )
+    }
+
+    @Test func whatIsNewerInTheTargetIsNotTheSame() {
+        let newer = Fixture.record(.succeeded, counts: ["missingProducts": 0, "newerInTarget": 1_200])
+        let verdict = OverviewVerdict(Self.facts { $0.compared = newer })
+        #expect(verdict.level == .ok)
+        #expect(
+            verdict.sentence == "Nothing is wrong: nothing is missing, extra or stale, 1,200 newer in the target."
         )
     }
 
@@ -117,7 +126,7 @@ import Testing
 
     @Test func theWorstIsSaidFirstAndNothingIsLeftOut() {
         var facts = Self.facts {
-            $0.ended = Fixture.record(
+            $0.standing = Fixture.record(
                 .failed,
                 error: RunError(TallyError(.targetUnreachable, during: "s", "it is gone"))
             )
@@ -191,9 +200,53 @@ import Testing
         facts.jobs[1] = other
         let verdict = OverviewVerdict(facts)
         #expect(verdict.level == .unknown)
-        #expect(verdict.sentence == "Not everything is proved: user_analytics has not run yet.")
+        #expect(verdict.sentence == "Not everything is proved: user_analytics has not run.")
         facts.jobs[1].proved = Self.equal()
         #expect(OverviewVerdict(facts).level == .ok)
+    }
+
+    @Test func aPausedScheduleIsToldOf() async throws {
+        var facts = Self.facts { $0.compared = Self.equal() }
+        facts.jobs[0].schedule = try await Self.schedule()
+        #expect(OverviewVerdict(facts).level == .ok)
+        facts.jobs[0].schedule = try await Self.schedule(isPaused: true)
+        #expect(OverviewVerdict(facts).level == .warning)
+        #expect(OverviewVerdict(facts).sentence == "product_sync: its schedule is paused.")
+    }
+
+    @Test func aDryRunGetsOldAsAnyProofDoes() async throws {
+        var facts = Self.facts { $0.compared = Self.equal(dryRun: true) }
+        facts.scheduler = try await FakeScheduler().status()
+        facts.jobs[0].schedule = ScheduleStatus(
+            definition: try await Self.schedule().definition,
+            nextFires: [],
+            pastInstants: [7_200, 5_400].map { Fixture.start.addingTimeInterval($0) },
+            lastFire: nil
+        )
+        facts.now = Fixture.start.addingTimeInterval(7_600)
+        #expect(OverviewVerdict(facts).sentence == "product_sync: the last proof is older than its schedule.")
+    }
+
+    @Test(arguments: [(RunState.cancelled, "was cancelled"), (.failed, "failed")])
+    func whatDidNotEndWellSinceTheProofIsNotProved(state: RunState, verb: String) {
+        var facts = Self.facts {
+            $0.proved = Self.equal()
+            $0.compared = Self.equal()
+            $0.standing = Fixture.record(state, queued: 60)
+        }
+        // Of a job without schedule a failure is no longer told after a day, which does not make it a success.
+        facts.now = Fixture.start.addingTimeInterval(90_000)
+        let verdict = OverviewVerdict(facts)
+        #expect(verdict.level == .unknown)
+        #expect(verdict.sentence == "Not everything is proved: the last run of product_sync \(verb).")
+        facts.jobs[0].compared = Fixture.record(.succeeded, dryRun: true, counts: ["missingProducts": 0], queued: 120)
+        #expect(OverviewVerdict(facts).level == .ok, "a compare since then found nothing")
+    }
+
+    @Test func whatRanInPartsOnlyIsNotProved() {
+        let verdict = OverviewVerdict(Self.facts { $0.ended = Fixture.record(.succeeded) })
+        #expect(verdict.level == .unknown)
+        #expect(verdict.sentence.hasPrefix("Nothing is proved yet: no run of product_sync has covered all of it."))
     }
 
     @Test func aFailureOnDemandIsHistoryAfterADay() {
@@ -203,7 +256,7 @@ import Testing
             $0.proved = Self.equal()
         }
         var rotation = JobFacts(job: JobDescription(name: "pii_rotate", options: []))
-        rotation.ended = failed
+        rotation.standing = failed
         facts.jobs.append(rotation)
         #expect(OverviewVerdict(facts).level == .bad)
         facts.now = Fixture.start.addingTimeInterval(90_000)

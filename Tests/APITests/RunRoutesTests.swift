@@ -131,6 +131,16 @@ import Testing
         #expect(try #require(daemon.runs.state.withLock { $0.submitted.first }).options.dryRun)
     }
 
+    /// As `tallyman validate`, which ends with exit status 3 then.
+    @Test func aValidationThatEndsPartialIsNoSuccess() async throws {
+        let counts: JSONValue = ["missingProducts": 0, "deadLetters": 1]
+        daemon.runs.willEnd(with: Fixture.record(.partial, dryRun: true, counts: counts, deadLetters: 1))
+        let answer = try await daemon.send(.get, "/api/etl/validate")
+        #expect(answer.status == 200)
+        #expect(answer.body["success"] == false)
+        #expect(answer.body["isValid"] == false)
+    }
+
     @Test func equalSidesAreValid() async throws {
         let counts: JSONValue = ["totalProductsInSource": 5, "totalProductsInTarget": 5, "unchangedProducts": 5]
         daemon.runs.willEnd(with: Fixture.record(.succeeded, dryRun: true, counts: counts))

@@ -10,6 +10,7 @@ import Testing
         dryRun: Bool = false,
         counts: [String: Int] = [:],
         letters: Int = 0,
+        isWhole: Bool = true,
         kind: TallyError.Kind = .targetUnreachable
     ) -> RunEnding {
         RunEnding(
@@ -19,6 +20,7 @@ import Testing
             state: state,
             counts: counts,
             deadLetters: letters,
+            isWhole: isWhole,
             error: state == .failed ? RunError(TallyError(kind, during: "write", "the cart is away")) : nil
         )
     }
@@ -44,6 +46,19 @@ import Testing
         let told = played([
             Self.ending(.succeeded), Self.ending(.failed), Self.ending(.failed), Self.ending(.succeeded),
             Self.ending(.succeeded),
+        ])
+        #expect(
+            told == [
+                "problem: product_sync failed: target-unreachable in write", "recovery: product_sync works again",
+            ]
+        )
+    }
+
+    /// Bronze that goes well each hour says nothing of the silver that fails each hour.
+    @Test func aPartThatWentWellTakesNoFailureBack() {
+        let told = played([
+            Self.ending(.failed), Self.ending(.succeeded, isWhole: false), Self.ending(.failed),
+            Self.ending(.succeeded, isWhole: false), Self.ending(.succeeded),
         ])
         #expect(
             told == [

@@ -219,6 +219,19 @@ import Testing
         await shop.close()
     }
 
+    /// An old day that is computed again is no success of a job that is to bring yesterday.
+    @Test func anOldDayIsNotTheWholeJob() async throws {
+        let shop = try await AnalyticsShop(seed: 47)
+        let job = Array(shop.jobs(shop.settings(v1: false)).prefix(1))
+        let old = try await shop.run(job) { $0.date = AnalyticsShop.first }
+        #expect(old.first?.state == .succeeded)
+        #expect(old.first?.summary?["isWhole"] == false)
+        let usual = try await shop.run(job)
+        #expect(usual.first?.state == .succeeded)
+        #expect(try #require(usual.first?.summary)["isWhole"] == nil)
+        await shop.close()
+    }
+
     /// Every row says which run wrote it and when.
     @Test func everyRowNamesItsRun() async throws {
         let shop = try await AnalyticsShop(seed: 46)

@@ -16,7 +16,7 @@ import Testing
         var targets: [PGPool] { [] }
         let told = Watched<[RunRecord]>([])
 
-        func publish(_ newest: RunRecord) { told.change { $0.append(newest) } }
+        func publish(_ newest: RunRecord?) { told.change { $0 += [newest].compactMap(\.self) } }
 
         func run(_ context: RunContext) async throws -> RunSummary {
             RunSummary(counts: [:], details: .null, deadLetters: 0, proof: .compareOnly)
@@ -141,6 +141,32 @@ import Testing
             }
         }
         #expect(Self.value("etl_dead_letters_open", of: "lettered") == 1)
+        await pool.close()
+    }
+
+    /// A run that was cut and failed is told of until the job runs again, in one piece as well.
+    @Test func shardsAreThoseOfTheNewestRun() async throws {
+        let pool = try await SchedulerBench.database()
+        try await Self.insert("('failed', interval '1 minute', false, NULL, NULL)", as: "cut", in: pool)
+        _ = try await pool.withConnection { connection in
+            try await connection.execute(
+                """
+                UPDATE etl.runs SET cut = '{}' WHERE job = 'cut';
+                INSERT INTO etl.shards (run_id, shard, state)
+                SELECT id, shard, CASE shard WHEN 0 THEN 'done' ELSE 'running' END
+                FROM etl.runs, generate_series(0, 2) shard WHERE job = 'cut'
+                """
+            )
+        }
+        func shards(_ state: String) -> Double? { Self.value("etl_shards", of: "cut", state: state) }
+        try await Self.looking(at: [ToldJob(name: "cut")], in: pool) {
+            try await Eventually.holds("shards are told") { shards("failed") == 2 && shards("done") == 1 }
+        }
+        #expect(shards("lost") == 0)
+        try await Self.insert("('succeeded', interval '0', false, NULL, NULL)", as: "cut", in: pool)
+        try await Self.looking(at: [ToldJob(name: "cut")], in: pool) {
+            try await Eventually.holds("they are history") { shards("failed") == 0 && shards("done") == 0 }
+        }
         await pool.close()
     }
 

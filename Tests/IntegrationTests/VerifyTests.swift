@@ -72,6 +72,26 @@ import Testing
         server.stop()
     }
 
+    /// A letter under a key too long for an index is known again by its digest.
+    @Test func aBadDocumentIsOneLetterHoweverOftenItIsLookedAt() async throws {
+        let server = try MongoStandIn()
+        let ids = ["short", String(repeating: "long", count: 1_000)]
+        let documents = ids.map { id in
+            BSONWriter.document { writer in
+                writer.append("_id", string: id)
+                writer.append("price", string: "much")
+            }
+        }
+        try server.load("products", documents.reversed())
+        let bench = try await SyncBench.make(source: server.url)
+        let run = try await bench.run(bench.job(), RunOptions(verify: true))
+        #expect(run.state == .partial, "\(String(describing: run.error))")
+        #expect(run.summary?["counts"]?["deadLetters"] == 2)
+        #expect(try await bench.number("SELECT sum(occurrences)::int FROM etl.dead_letters") == 2)
+        await bench.close()
+        server.stop()
+    }
+
     /// INV-11: what differs however often it is written is no proof.
     @Test func aRowThatNeverBecomesWhatWasWrittenFailsTheRun() async throws {
         let server = try MongoStandIn()

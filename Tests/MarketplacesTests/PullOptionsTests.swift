@@ -55,6 +55,22 @@ import Testing
         await clean.pool.close()
     }
 
+    /// One pipeline, or a chosen window, says nothing of the tables that nobody looked at.
+    @Test func whatCoveredAPartIsNoSuccessOfTheJob() async throws {
+        let bench = try await PullBench()
+        let ledger = Ledger(state: bench.pool)
+        #expect(try await bench.run(bench.shopify(), Self.options()).state == .succeeded)
+        #expect(try await ledger.lastSuccess(job: "shopify") == nil)
+        let whole = try await bench.run(bench.shopify())
+        #expect(whole.state == .succeeded, "\(String(describing: whole.error))")
+        let day = PullBench.noon.addingTimeInterval(-86_400)
+        for part in [Self.options(since: day, "all"), Self.options("products")] {
+            #expect(try await bench.run(bench.shopify(), part).state == .succeeded)
+            #expect(try await ledger.lastSuccess(job: "shopify")?.id == whole.id)
+        }
+        await bench.pool.close()
+    }
+
     /// One for each source, table, account and shop or marketplace.
     @Test func everyMarketplaceHasItsOwnWatermarks() async throws {
         let bench = try await PullBench()

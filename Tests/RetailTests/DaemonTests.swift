@@ -74,7 +74,15 @@ import Testing
                 #expect(answer.status == 200, "\(String(decoding: answer.body, as: UTF8.self))")
                 guard stage == "bronze" else { continue }
                 let page = String(decoding: try await Self.get(base.appending(path: "metrics")).body, as: UTF8.self)
-                #expect(page.contains("etl_sales_id_lag_ids{source=\"retail\"} \(bench.lastID)"), "what waits is shown")
+                let waits = "etl_sales_id_lag_ids{source=\"retail\"} \(bench.lastID)"
+                #expect(page.contains(waits), "what waits is shown")
+                let other = try Self.serve(bench, source)
+                let metrics = try await Self.base(other).appending(path: "metrics")
+                try await Eventually.holds("a replica that ran nothing tells of it too") {
+                    String(decoding: try await Self.get(metrics).body, as: UTF8.self).contains(waits)
+                }
+                other.signal(SIGTERM)
+                #expect(try await other.wait() == .code(0))
             }
             let page = String(decoding: try await Self.get(base.appending(path: "metrics")).body, as: UTF8.self)
             func value(_ start: String) -> Double? {

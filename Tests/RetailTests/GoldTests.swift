@@ -41,6 +41,30 @@ import Testing
         await bench.close()
     }
 
+    /// As Airflow runs them, each stage a run of its own: the last proves the job, where the one before went well.
+    @Test(.enabled(if: canBuild, "TEST_DBT names no dbt; bin/test sets it"))
+    func goldBehindAGoodSilverIsASuccessOfTheJob() async throws {
+        let bench = try await RetailBench(sales: 20)
+        let ledger = Ledger(state: bench.pool)
+        try await bench.serving { base in
+            try await bench.load(base)
+            #expect(try await ledger.lastSuccess(job: "retail") == nil, "nothing is built yet")
+            let gold = try await bench.run(base, options: .stage("gold"))
+            #expect(gold.state == .succeeded, "\(String(describing: gold.error))")
+            #expect(try await ledger.lastSuccess(job: "retail")?.id == gold.id)
+            try await bench.load(base)
+            _ = try bench.ask(
+                """
+                UPDATE etl.runs SET state = 'failed' WHERE id = (SELECT id FROM etl.runs
+                    WHERE options ->> 'stage' = 'silver' ORDER BY queued_at DESC LIMIT 1)
+                """
+            )
+            #expect(try await bench.run(base, options: .stage("gold")).state == .succeeded)
+            #expect(try await ledger.lastSuccess(job: "retail")?.id == gold.id, "the silver before it failed")
+        }
+        await bench.close()
+    }
+
     static func compare(_ bench: RetailBench, _ round: Int) throws {
         let books = bench.books
         let amount = ShopBooks.text(books.cents)

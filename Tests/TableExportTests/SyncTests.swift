@@ -3,6 +3,7 @@ import Postgres
 import Runtime
 import Synchronization
 import TableExport
+import Telemetry
 import TestKit
 import Testing
 
@@ -81,9 +82,14 @@ import Testing
             FROM generate_series(1001, 50000) i
             """
         )
-        let job = try rig.job(Self.yaml)
+        MetricsRegistry.install()
+        let job = try rig.job(Self.yaml.replacing("key: T", with: "key: Compared"))
+        func gauge(_ kind: String) -> Double? {
+            MetricsRegistry.shared.value("etl_drift_rows", labels: ["source": job.name.rawValue, "kind": kind])
+        }
         let clean = try await rig.run(job, Self.verify)
         #expect(clean.proof == .fullCompare)
+        #expect(gauge("missing") == 0)
         let ranges = clean.details["verify"]?["ranges"]?.int ?? 0
         #expect((2...4).contains(ranges), "50,000 rows are \(ranges) ranges when nothing differs")
 
@@ -91,6 +97,9 @@ import Testing
             "DELETE FROM analytics_raw.t WHERE id = 777; UPDATE analytics_raw.t SET name = 'x' WHERE id = 33333; "
                 + "INSERT INTO analytics_raw.t VALUES (60000, 'only here', now())"
         )
+        let error = await #expect(throws: TallyError.self) { try await rig.run(job, Self.verify) }
+        #expect(error?.kind == .proofFailed, "INV-11: a run that left differences is no success")
+        #expect(gauge("missing") == 1 && gauge("stale") == 1 && gauge("extra") == 1, "and the metrics tell of them")
         var dry = Self.verify
         dry.dryRun = true
         let found = try await rig.run(job, dry)
@@ -100,13 +109,12 @@ import Testing
         let keys = (found.details["verify"]?["keys"]?.array ?? []).compactMap(\.string)
         #expect(Set(keys) == ["777 missing", "33333 stale", "60000 extra"])
         #expect((found.details["verify"]?["ranges"]?.int ?? 0) < 120)
-        let error = await #expect(throws: TallyError.self) { try await rig.run(job, Self.verify) }
-        #expect(error?.kind == .proofFailed, "INV-11: a run that left differences is no success")
         var repair = Self.verify
         repair.full = true
         let repaired = try await rig.run(job, repair)
         #expect(repaired.counts["written"] == 2)
         #expect(repaired.counts["missing"] == 0)
+        #expect(gauge("missing") == 0 && gauge("stale") == 0)
         await rig.close()
     }
 
@@ -244,6 +252,7 @@ import Testing
         let summary = try await rig.run(job, Self.options { $0.since = "2026-01-01 00:15:00+00" })
         #expect(summary.counts["read"] == 101)
         #expect(summary.counts["written"] == 1)
+        #expect(!summary.isWhole, "what came since the position was not read")
         #expect(try rig.inTarget("SELECT cursor_ts, cursor_id, snapshot FROM etl.watermarks") == before)
         let error = await #expect(throws: TallyError.self) {
             try await rig.run(job, Self.options { $0.since = "yesterday'; DROP TABLE t; --" })

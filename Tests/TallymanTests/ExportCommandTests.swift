@@ -114,6 +114,8 @@ import Testing
         #expect(good.status == 0, "\(good.output)")
         #expect(good.output.contains("export_to_pg.StatEvent: fits both catalogs"))
         #expect(good.output.contains("GRANT SELECT ON \"public\".\"stat_event\" TO <role>;"))
+        #expect(good.output.contains("state database: ") && good.output.contains("takes leases"))
+        #expect(!good.output.contains("All good.") && good.output.contains("No failure, "), "JWT_KEY is not set")
         try shop.postgres.psql(shop.core, "DROP INDEX stat_event_updated_at_id_idx")
         let bad = try shop.run(["doctor"])
         #expect(bad.status == 1)

@@ -192,7 +192,7 @@ package enum ValidationAnswer {
     package static func body(_ record: RunRecord) -> JSONValue {
         let part = productSync(record)
         return [
-            "success": true, "isValid": part["isValid"] ?? false, "productSync": part,
+            "success": .bool(record.state == .succeeded), "isValid": part["isValid"] ?? false, "productSync": part,
             "runId": .string(record.id.description),
             "timestamp": .string(Timestamp.text(record.finishedAt ?? record.queuedAt)),
         ]
@@ -204,6 +204,13 @@ package enum ValidationAnswer {
         let counts = RunCounts(record)
         return counts["missingProducts"] + counts["orphanedProducts"] + counts["staleProducts"]
             + counts["deadLetters"] == 0
+    }
+
+    /// What a compare without differences showed: rows that are newer in the target are none, and not the same either.
+    package static func sameness(_ records: [RunRecord]) -> String {
+        let newer = records.reduce(0) { $0 + RunCounts($1)["newerInTarget"] }
+        guard newer > 0 else { return "both sides hold the same" }
+        return "nothing is missing, extra or stale, \(Drift.grouped(newer)) newer in the target"
     }
 
     static func productSync(_ record: RunRecord) -> JSONValue {

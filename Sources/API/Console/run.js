@@ -72,7 +72,8 @@ function proofBox(run) {
   const differs = (counts.missingProducts ?? 0) + (counts.staleProducts ?? 0) + (counts.orphanedProducts ?? 0) > 0;
   const sentence = run.state === "partial" ? "Done but for the dead letters below."
     : run.dryRun ? (!compares ? "The dry run went through; nothing was written."
-      : differs ? "The sides differ. Nothing was written." : "Both sides hold the same.")
+      : differs ? "The sides differ. Nothing was written." : counts.newerInTarget ? `Nothing is missing, stale or orphaned; ${number(counts.newerInTarget)} newer in the target.`
+        : "Both sides hold the same.")
       : compares ? `Both sides were compared and ${plural(counts.syncedProducts ?? 0, "row")} written.` : "Done.";
   const level = run.state === "partial" || (run.dryRun && differs) ? "warning" : "ok";
   return el("section", { class: `verdict ${level}`, "aria-label": "Result", "data-key": "proof" }, verdictIcon(level),

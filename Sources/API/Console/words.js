@@ -25,7 +25,7 @@ const isActive = (state) => state === "running" || state === "queued";
 const PROOFS = {
   "command-tags": "the servers' command tags, row for row",
   "full-compare": "a second compare of everything",
-  "compare-only": "a compare of everything, without a write",
+  "compare-only": "a reading that wrote nothing",
 };
 
 const number = (value) => (value === null || value === undefined ? "–" : grouped.format(value));

@@ -15,7 +15,8 @@ package struct RunEvent: Sendable {
 /// Looks into the ledger once for all who watch, and keeps the last news for those who come back.
 ///
 /// Nothing is asked of the database while nobody watches. A watcher that does not keep up loses news in the middle,
-/// never the newest: the queue before it holds 64.
+/// never the newest: the queue before it holds 64. Silence means that nothing changed: once the ledger cannot be read
+/// for a while, all watching ends.
 package final class EventHub: Sendable {
     /// Watchers at once; the next one is refused.
     package static let watchersMax = 64
@@ -37,46 +38,72 @@ package final class EventHub: Sendable {
         var nextWatcher = 0
         var number = 0
         var kept: [RunEvent] = []
+        var outage: TallyError?
         var wake: CheckedContinuation<Void, Never>?
     }
 
     private let epoch: String
     private let interval: Duration
+    private let patience: Duration
     private let state = Mutex(State())
 
-    package init(interval: Duration = .milliseconds(500)) {
+    package init(interval: Duration = .milliseconds(500), patience: Duration = .seconds(10)) {
         self.interval = interval
+        self.patience = patience
         epoch = String(UInt64.random(in: 1 ... .max), radix: 36)
     }
 
     package var watcherCount: Int { state.withLock { $0.watchers.count } }
 
-    /// Feeds the watchers until cancelled. A ledger that does not answer is asked again.
+    /// Why nothing can be told; nil while the ledger answers, or nobody asks.
+    var outage: TallyError? { state.withLock { $0.outage } }
+
+    /// Feeds the watchers until cancelled. A ledger that does not answer is asked again; after ten seconds nobody is
+    /// left to watch, until it does.
     package func run(_ runs: any RunsPort) async throws {
         var place = Place()
+        var failingSince: ContinuousClock.Instant?
         while !Task.isCancelled {
             await untilWatched()
             if Task.isCancelled { return }
+            let asked = ContinuousClock.now
             do {
-                try await look(into: runs, &place)
+                place = try await withDeadline(patience + .seconds(3), during: "events.look") { [place] in
+                    try await self.look(into: runs, from: place)
+                }
+                failingSince = nil
+                state.withLock { $0.outage = nil }
             } catch is CancellationError {
                 return
             } catch {
                 // What changes meanwhile is told when the ledger answers again: the place stays.
+                let since = failingSince ?? asked
+                failingSince = since
+                if since.duration(to: .now) >= patience { end(.wrapping(error, during: "events.look")) }
             }
             do { try await Task.sleep(for: interval) } catch { return }
-            if watcherCount == 0 { place = Place() }
+            if watcherCount == 0, outage == nil { (place, failingSince) = (Place(), nil) }
         }
     }
 
+    /// Ends all watching: who comes back is told why.
+    private func end(_ outage: TallyError) {
+        let watchers = state.withLock { state in
+            state.outage = outage
+            return state.watchers.values.map(\.channel)
+        }
+        for channel in watchers { channel.finish() }
+    }
+
     /// How far the ledger has been read.
-    private struct Place {
+    private struct Place: Sendable {
         var since: Date?
         /// The stamps of what was told and may be read again.
         var told: [RunID: Date] = [:]
     }
 
-    private func look(into runs: any RunsPort, _ place: inout Place) async throws {
+    private func look(into runs: any RunsPort, from start: Place) async throws -> Place {
+        var place = start
         let since: Date
         if let read = place.since { since = read } else { since = try await runs.now() }
         var records = try await runs.changes(after: since.addingTimeInterval(-Self.overlap))
@@ -93,6 +120,7 @@ package final class EventHub: Sendable {
         place.since = newest
         let horizon = newest.addingTimeInterval(-Self.overlap)
         place.told = place.told.filter { $0.value > horizon }
+        return place
     }
 
     /// Tells everybody of a run as it is.
@@ -150,7 +178,7 @@ package final class EventHub: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isNow = state.withLock { state -> Bool in
-                    if !state.watchers.isEmpty || Task.isCancelled { return true }
+                    if !state.watchers.isEmpty || state.outage != nil || Task.isCancelled { return true }
                     state.wake = continuation
                     return false
                 }

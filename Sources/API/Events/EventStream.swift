@@ -12,6 +12,9 @@ struct EventStream: Sendable {
 
     /// The answer that goes on until the client leaves, the run ends, the caller's token does or the daemon stops.
     ///
+    /// It also ends when the ledger can be read no more, and is refused until it can: whoever watches would take the
+    /// silence for no news.
+    ///
     /// `first` gives the state from which the news go on: all runs under way, or the one that is watched.
     func response(
         run: RunID?,
@@ -28,6 +31,7 @@ struct EventStream: Sendable {
                 headers: ["Retry-After": "10"]
             )
         }
+        if let outage = hub.outage { throw outage }
         let (hub, heartbeat) = (hub, heartbeat)
         let stream = ResponseStream(isEndless: true) { write in
             try await hub.watching(run, lastEventID: lastEventID) { missed, news in

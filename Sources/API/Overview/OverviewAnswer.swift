@@ -20,6 +20,7 @@ package enum OverviewAnswer {
                 known[index].active = active.first { $0.job == name }
                 if let run = known[index].active { known[index].shards = try await ports.runs.shards(of: run.id) }
                 known[index].ended = newest[.ended]?[name]
+                known[index].standing = newest[.standing]?[name]
                 known[index].proved = newest[.proved]?[name]
                 known[index].compared = newest[.compared]?[name]
                 known[index].schedule = status.schedules.first { $0.definition.job == name }

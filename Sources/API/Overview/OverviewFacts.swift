@@ -10,6 +10,8 @@ package struct JobFacts: Sendable {
     package var shards: [ShardRecord] = []
     /// The newest run that ended and might write.
     package var ended: RunRecord?
+    /// The newest of them that says how the whole job stands.
+    package var standing: RunRecord?
     package var proved: RunRecord?
     package var compared: RunRecord?
     package var schedule: ScheduleStatus?
@@ -23,10 +25,28 @@ package struct JobFacts: Sendable {
 
     /// Whether two instants of the schedule have passed since the last proof, the later one five minutes ago.
     func isOverdue(at now: Date) -> Bool {
-        guard let schedule, !schedule.isPaused, let proved = proved?.finishedAt, schedule.pastInstants.count == 2 else {
+        guard let schedule, !schedule.isPaused, let proved = (proved ?? compared)?.finishedAt,
+            schedule.pastInstants.count == 2
+        else {
             return false
         }
         return proved < schedule.pastInstants[1] && now.timeIntervalSince(schedule.pastInstants[0]) > 300
+    }
+
+    /// The newest run that proves how the whole job stands, dry where it compared.
+    var proof: RunRecord? { [proved, compared].compactMap(\.self).max { $0.queuedAt < $1.queuedAt } }
+
+    /// Why the job as a whole is not proved; nil where it is.
+    var unproved: String? {
+        let name = job.name
+        let verbs: [RunState: String] = [
+            .failed: "failed", .interrupted: "was interrupted", .cancelled: "was cancelled",
+        ]
+        if let standing, let verb = verbs[standing.state], proof.map({ $0.queuedAt < standing.queuedAt }) ?? true {
+            return "the last run of \(name) \(verb)"
+        }
+        guard proof == nil else { return nil }
+        return ended == nil ? "\(name) has not run" : "no run of \(name) has covered all of it"
     }
 
     /// Whether it is expected to run: by its schedule, or because it compares what others rely on.

@@ -71,11 +71,11 @@ package struct OverviewVerdict: Sendable {
         var warnings: [Finding] = []
         // What was asked for once and never again is not wrong for ever.
         let isHistory =
-            facts.schedule == nil && facts.ended?.finishedAt.map { all.now.timeIntervalSince($0) > 86_400 } == true
-        if let ended = facts.ended, ended.state == .failed || ended.state == .interrupted, !isHistory {
-            let reason = ended.error.map { ": \($0.summary)" } ?? ""
-            let verb = ended.state == .failed ? "failed" : "was interrupted"
-            bad.append(Finding(level: .bad, sentence: "The last run of \(name) \(verb)\(reason).", run: ended))
+            facts.schedule == nil && facts.standing?.finishedAt.map { all.now.timeIntervalSince($0) > 86_400 } == true
+        if let last = facts.standing, last.state == .failed || last.state == .interrupted, !isHistory {
+            let reason = last.error.map { ": \($0.summary)" } ?? ""
+            let verb = last.state == .failed ? "failed" : "was interrupted"
+            bad.append(Finding(level: .bad, sentence: "The last run of \(name) \(verb)\(reason).", run: last))
         }
         if let drift = facts.drift, drift.total > 0 {
             let found = facts.compared?.dryRun == true ? "a dry run found" : "the last run left"
@@ -87,17 +87,19 @@ package struct OverviewVerdict: Sendable {
             let records = open == 1 ? "record waits as a dead letter" : "records wait as dead letters"
             let number = Drift.grouped(open)
             warnings.append(Finding(level: .warning, sentence: "\(name): \(number) \(records).", run: facts.ended))
-        } else if let last = facts.compared ?? facts.ended, last.state == .partial {
+        } else if let last = facts.compared ?? facts.standing, last.state == .partial {
             // Nothing is open any more, or it cannot be counted: that the run refused something stays true.
             let sentence = "\(name): the last run was partial, its refused records are not in the target."
             warnings.append(Finding(level: .warning, sentence: sentence, run: last))
         }
-        if all.scheduler?.enabled == true, facts.isOverdue(at: all.now) {
+        if facts.schedule?.isPaused == true {
+            warnings.append(Finding(level: .warning, sentence: "\(name): its schedule is paused.", run: facts.proof))
+        } else if all.scheduler?.enabled == true, facts.isOverdue(at: all.now) {
             warnings.append(
                 Finding(
                     level: .warning,
                     sentence: "\(name): the last proof is older than its schedule.",
-                    run: facts.proved
+                    run: facts.proof
                 )
             )
         }
@@ -110,15 +112,13 @@ package struct OverviewVerdict: Sendable {
     private static func wellOrUnproved(_ facts: OverviewFacts) -> OverviewVerdict {
         let expected = facts.jobs.filter(\.isExpected)
         let judged = expected.isEmpty ? facts.jobs.filter { $0.job.name != "health_check" } : expected
-        let oldest = earliest(judged.compactMap { $0.compared ?? $0.proved })
-        let unproved = judged.filter { $0.proved == nil && $0.compared == nil }
-        guard let oldest, let first = unproved.first else {
-            return oldest.map { well($0, judged) } ?? nothingProved(unproved.first)
-        }
-        let others = unproved.count > 1 ? " and \(unproved.count - 1) more have" : " has"
+        let unproved = judged.compactMap(\.unproved)
+        guard let oldest = earliest(judged.compactMap(\.proof)) else { return nothingProved(judged, unproved.first) }
+        guard let first = unproved.first else { return well(oldest, judged) }
+        let others = unproved.count > 1 ? ", and \(unproved.count - 1) more are not proved" : ""
         return OverviewVerdict(
             level: .unknown,
-            sentence: "Not everything is proved: \(first.job.name)\(others) not run yet.",
+            sentence: "Not everything is proved: \(first)\(others).",
             run: oldest
         )
     }
@@ -128,8 +128,8 @@ package struct OverviewVerdict: Sendable {
         let proved = "every job's last run was proved"
         let names = comparing.map(\.job.name.rawValue).joined(separator: " and ")
         let same =
-            comparing.count == judged.count
-            ? "both sides hold the same" : "\(proved), both sides of \(names) hold the same"
+            (comparing.count == judged.count ? "" : "\(proved); \(names): ")
+            + ValidationAnswer.sameness(comparing.compactMap(\.compared))
         return OverviewVerdict(
             level: .ok,
             sentence: "Nothing is wrong: \(comparing.isEmpty ? proved : same).",
@@ -137,10 +137,11 @@ package struct OverviewVerdict: Sendable {
         )
     }
 
-    private static func nothingProved(_ first: JobFacts?) -> OverviewVerdict {
-        let who = first.map { "\($0.job.name) has not run." } ?? "no job has run."
-        let advice = first?.job.options.contains(.dryRun) == true ? " A dry run compares and writes nothing." : ""
-        return OverviewVerdict(level: .unknown, sentence: "Nothing is proved yet: \(who)\(advice)", run: nil)
+    private static func nothingProved(_ judged: [JobFacts], _ reason: String?) -> OverviewVerdict {
+        let canDryRun = judged.first?.job.options.contains(.dryRun) == true
+        let advice = canDryRun ? " A dry run compares and writes nothing." : ""
+        let sentence = "Nothing is proved yet: \(reason ?? "no job has run").\(advice)"
+        return OverviewVerdict(level: .unknown, sentence: sentence, run: nil)
     }
 
     private static func earliest(_ runs: [RunRecord]) -> RunRecord? {

@@ -53,6 +53,7 @@ package struct ShopifyImportJob: Job {
         ]
         var counts = ["records": 0, "changed": 0]
         var refused = 0
+        var proof = context.options.dryRun ? Proof.compareOnly : .commandTags
         for (pipeline, kind, rows) in parts {
             context.progress.stage("shopify import \(pipeline.rawValue)")
             context.progress.add(read: rows.records)
@@ -64,14 +65,15 @@ package struct ShopifyImportJob: Job {
                 if !context.options.dryRun { MarketplaceMetric.rows(source: scope.source, changes) }
             }
             if !context.options.dryRun {
-                try await DerivedCheck(scope: scope, types: types).check(pipeline, in: target)
+                let check = DerivedCheck(scope: scope, types: types)
+                if try await check.check(pipeline, in: target) { proof = .fullCompare }
             }
         }
         return RunSummary(
             counts: counts,
             details: ["ignored": .object(archive.ignored.mapValues { .int($0) })],
             deadLetters: refused,
-            proof: context.options.dryRun ? .compareOnly : .fullCompare
+            proof: proof
         )
     }
 

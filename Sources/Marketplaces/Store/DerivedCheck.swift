@@ -6,11 +6,11 @@ struct DerivedCheck {
     let scope: SourceScope
     let types: ColumnTypes
 
-    /// Throws `.proofFailed` with the number of days that differ.
-    func check(_ pipeline: Pipeline, in target: PGPool) async throws {
+    /// Whether there is something derived to compare. Throws `.proofFailed` with the number of days that differ.
+    func check(_ pipeline: Pipeline, in target: PGPool) async throws -> Bool {
         let (lines, table, sum, column, fee): (String, String, String, String, String)
         switch pipeline {
-        case .products, .listings: return
+        case .products, .listings: return false
         case .sales:
             (lines, table, column, fee) = ("order_lines", "sales_ts", "revenue", "''")
             sum = "sum(revenue - refunded - returned)"
@@ -46,5 +46,6 @@ struct DerivedCheck {
                 remedy: "Somebody else writes this table, or emptied it: move the watermark back and pull again."
             )
         }
+        return true
     }
 }

@@ -34,7 +34,7 @@ extension FindingsSettler {
         guard !rejected.isEmpty else { return }
         try countDeadLetters(rejected.map { plan.key.text($0.key[...]) })
         guard mode == .repair else {
-            for one in rejected where open[plan.key.text(one.key[...])] == nil { doubts(one.key[...]) }
+            for one in rejected where openLetter(one.key[...]) == nil { doubts(one.key[...]) }
             return
         }
         let payloads = try await payloads(rejected.map(\.key))
@@ -71,6 +71,9 @@ extension FindingsSettler {
             }
         )
     }
+
+    /// The fingerprint of the key's open letter, empty for a letter without one; nil where none is open.
+    func openLetter(_ key: ArraySlice<UInt8>) -> [UInt8]? { open[DeadLetter.kept(plan.key.text(key))] }
 
     /// Closes the open letters among `keys`.
     func resolve(_ keys: [String]) async throws {

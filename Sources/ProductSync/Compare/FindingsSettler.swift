@@ -139,7 +139,7 @@ struct FindingsSettler {
     }
 
     private func isKnownDeadLetter(_ rows: RowBatch, _ row: Int) -> Bool {
-        guard let fingerprint = open[DeadLetter.kept(plan.key.text(rows.key(row)))] else { return false }
+        guard let fingerprint = openLetter(rows.key(row)) else { return false }
         return fingerprint == Self.fingerprint(rows.image(row))
     }
 

@@ -27,8 +27,8 @@ package struct ProductSyncShards: Sendable {
 
     /// Joins shard `index` of `count` to the run `id`, or to the one under way; opens it when there is none.
     ///
-    /// Throws `.requestInvalid` when that run is cut otherwise, was cancelled or has ended without success, `RunBusy` while the sync
-    /// runs in one process.
+    /// Throws `.requestInvalid` when that run is cut otherwise, was cancelled or has ended without success, `RunBusy`
+    /// while the sync runs in one process or another shard's still cuts it.
     package func join(
         _ index: Int,
         of count: Int,

@@ -54,8 +54,8 @@ struct ShardClosing {
 
     /// Removes what the shards found, at most as many as one run may; how many of them the target no longer has.
     ///
-    /// INV-6: the limit is of the whole, which only its end knows. `isAgain`: what is gone or marked already, an earlier
-    /// closing of this run has removed.
+    /// INV-6: the limit is of the whole, which only its end knows. `isAgain`: what is gone or marked already, an
+    /// earlier closing of this run has removed.
     private func removeOrphans(_ tally: inout SyncTally, isAgain: Bool) async throws -> Int {
         guard job.settings.orphanPolicy != .report, tally.orphaned > 0 else { return 0 }
         let keys = try await orphanKeys(&tally)
@@ -98,8 +98,8 @@ struct ShardClosing {
     /// Bytes of keys that are held at once.
     private static let keysBytesMax = 64 << 20
 
-    /// Counts both sides as they are now, one range at a time: a count of everything would outlast the source's patience
-    /// with one answer, and the run's with a stage that does not move.
+    /// Counts both sides as they are now, one range at a time: a count of everything would outlast the source's
+    /// patience with one answer, and the run's with a stage that does not move.
     private func count(_ shards: [ShardRecord], _ tally: SyncTally, absent: Int) async throws -> FinalCount {
         let ranges = try shards.map { try SyncRange($0.bounds, pairing: .independent) }
         guard SideRange.areWhole(ranges.map(\.source)), SideRange.areWhole(ranges.map(\.target)) else {
@@ -114,8 +114,7 @@ struct ShardClosing {
         var target = 0
         for range in ranges {
             source += try await SourceReader(pool: job.mongo, plan: plan, context: context, range: range.source).count()
-            target += try await TargetReader(pool: job.cart, plan: plan, context: context, range: range.target)
-                .count()
+            target += try await TargetReader(pool: job.cart, plan: plan, context: context, range: range.target).count()
             context.progress.touch()
         }
         return FinalCount(

@@ -41,6 +41,7 @@ struct GoldStage: Sendable {
 
     func run() async throws -> GoldReport {
         context.progress.stage("gold")
+        RetailMetric.goldBegins()
         let process = try DBTProcess(settings, fence: context.fence)
         defer { process.workspace.remove() }
         var report = GoldReport()

@@ -194,6 +194,7 @@ struct ExportPass {
             progress: context.progress,
             aside: aside
         ).run()
+        ExportMetric.verified(result, job: context.job)
         guard failing, !result.isClean else { return result }
         throw TallyError(
             .proofFailed,

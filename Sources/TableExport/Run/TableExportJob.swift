@@ -68,13 +68,13 @@ package struct TableExportJob: Job {
             context.progress.note(waiting: false)
             var run = ExportRun(job: self, context: context)
             let started = ContinuousClock.now
-            let summary = try await run.execute().lasting(started.duration(to: .now))
-            ExportMetric.record(
-                summary,
-                job: name,
-                table: definition.destination.table.text,
-                dryRun: context.options.dryRun
+            let summary = try await run.execute().lasting(
+                started.duration(to: .now),
+                isWhole: context.options.since == nil
             )
+            if !context.options.dryRun {
+                ExportMetric.written(summary, job: name, table: definition.destination.table.text)
+            }
             context.logger.event(.info, "table export ended", logged(summary, context))
             return summary
         }
@@ -110,10 +110,16 @@ package struct TableExportJob: Job {
 
 extension RunSummary {
     /// With how long the run took among its counts, where reports to people look.
-    fileprivate func lasting(_ duration: Duration) -> RunSummary {
+    fileprivate func lasting(_ duration: Duration, isWhole: Bool) -> RunSummary {
         let parts = duration.components
         var counts = counts
         counts["durationMS"] = Int(parts.seconds * 1_000 + parts.attoseconds / 1_000_000_000_000_000)
-        return RunSummary(counts: counts, details: details, deadLetters: deadLetters, proof: proof)
+        return RunSummary(
+            counts: counts,
+            details: details,
+            deadLetters: deadLetters,
+            proof: proof,
+            isWhole: isWhole
+        )
     }
 }

@@ -29,7 +29,7 @@ struct DoctorCommand: TallyCommand {
         }
         console.line("\nPrivileges that the features need:")
         for grant in grants { console.line("  \(grant)") }
-        console.line(failures == 0 ? "\nAll good." : "\n\(failures) to mend.")
+        console.line("\n\(Doctor.summary(findings))")
         return failures == 0 ? .done : .failed
     }
 }

@@ -1,4 +1,5 @@
 import API
+import Postgres
 import Runtime
 
 /// Looks at everything the configured features need and says what to do about what it finds.
@@ -34,6 +35,7 @@ struct Doctor {
     func examine() async -> [Finding] {
         var findings = settingsFindings()
         for feature in graph.features { findings += await feature.examine() }
+        findings += await Self.checked("state database") { try await self.stateDatabase() }
         findings += await Self.checked("migrations") { try await self.migrations() }
         return findings
     }
@@ -88,6 +90,41 @@ struct Doctor {
             )
         }
         return findings
+    }
+
+    /// What remains of the findings, in a line.
+    static func summary(_ findings: [Finding]) -> String {
+        let failures = findings.count { $0.verdict == .bad }
+        let notes = findings.count { $0.verdict == .notice }
+        if failures > 0 { return "\(failures) to mend." }
+        return notes == 0 ? "All good." : "No failure, \(notes) \(notes == 1 ? "note" : "notes")."
+    }
+
+    /// Where leases, ledger and schedules live, which may be no feature's own database: session locks must hold there.
+    private func stateDatabase() async throws -> [Finding] {
+        let isPooled = try await graph.state.withConnection { connection in
+            // A transaction pooler invents the process id it tells its client.
+            let told = try await connection.query("SELECT pg_backend_pid()").rows.first?[0].int()
+            return told != Int(connection.backendPID)
+        }
+        let label = graph.settings.state.databaseLabel
+        var finding = Finding(check: "state database", verdict: .good, detail: "\(label) takes leases")
+        if isPooled {
+            finding = Finding(
+                check: "state database",
+                verdict: .bad,
+                detail: "the connection goes through a transaction pooler",
+                remedy: "Leases are session locks, which do not pass one: let its URL name the server itself."
+            )
+        } else if case .failed(let reason) = await DependencyProbe.leases(graph.state) {
+            finding = Finding(
+                check: "state database",
+                verdict: .bad,
+                detail: "\(label): \(reason)",
+                remedy: "Run `tallyman migrate up`, and let its URL name the primary."
+            )
+        }
+        return [finding]
     }
 
     private func migrations() async throws -> [Finding] {

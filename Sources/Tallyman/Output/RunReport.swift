@@ -52,7 +52,7 @@ enum RunReport {
         console.answer(body)
         if !console.isJSON {
             let isValid = ValidationAnswer.isValid(record)
-            console.line(isValid ? "Valid: both sides hold the same." : "Not valid: the sides differ.")
+            console.line(isValid ? "Valid: \(ValidationAnswer.sameness([record]))." : "Not valid: the sides differ.")
             counts(record, console)
             let details = RunCounts(record).details
             list("missing in the cart", details["missingProductIds"], console)

@@ -32,8 +32,12 @@ struct AnalyticsDoctor: Sendable {
 
     /// Whether flags and tables fit; a source that does not answer is another probe's news.
     static func probe(_ analytics: AnalyticsSettings, _ source: PGPool) async -> ProbeResult {
-        guard let catalog = try? await source.withConnection({ try await SourceCatalog.read($0) }) else { return .ok }
-        return await DependencyProbe.probe { try catalog.check(analytics) }
+        await DependencyProbe.probe {
+            do {
+                let catalog = try await source.withConnection { try await SourceCatalog.read($0) }
+                try catalog.check(analytics)
+            } catch let error as TallyError where [.sourceUnreachable, .targetUnreachable].contains(error.kind) {}
+        }
     }
 
     /// The statements that give roles what the analytics need, and no more: of the source only the columns they read.

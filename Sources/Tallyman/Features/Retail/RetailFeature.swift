@@ -40,7 +40,7 @@ struct RetailFeature: FeatureSettings {
             api: api(),
             gold: gold
         )
-        let doctor = RetailDoctor(settings: self, warehouse: pool)
+        let doctor = RetailDoctor(settings: self, warehouse: pool, isScheduled: shared.schedule.isEnabled)
         var feature = Feature(
             name: Self.featureName,
             jobs: [job],
