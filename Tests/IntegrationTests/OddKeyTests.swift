@@ -7,9 +7,9 @@ import Testing
 
 /// Keys that no shop has until one has them: each costs itself at most, never the run.
 @Suite(.serialized) struct OddKeyTests {
-    private static func settings(_ orphans: OrphanPolicy = .report) throws -> ProductSyncSettings {
+    private static func settings(_ orphans: OrphanPolicy = .report, shards: Int = 1) throws -> ProductSyncSettings {
         let mapping = try SyncMapping(yaml: "columns:\n  title: title", file: "mapping.yaml")
-        return ProductSyncSettings(orphanPolicy: orphans, mapping: mapping)
+        return ProductSyncSettings(orphanPolicy: orphans, mapping: mapping, shards: shards)
     }
 
     private static func strings(_ ids: [String]) -> [[UInt8]] {
@@ -204,6 +204,7 @@ import Testing
         Nullable(column: "bigint") { $0.append("_id", int64: Int64($1) - 100) },
         Nullable(column: "text COLLATE \"C\"") { $0.append("_id", string: "k\($1)") },
         Nullable(column: "text") { $0.append("_id", objectID: ShopDocuments.id($1)) },
+        Nullable(column: "text COLLATE \"und-x-icu\"") { $0.append("_id", string: "k\($1)") },
     ]
 
     /// A unique key may be NULL in any number of rows, which come behind all others.
@@ -230,6 +231,10 @@ import Testing
             #expect(run.summary?["counts"]?["syncedProducts"]?.int == synced)
             #expect(run.summary?["counts"]?["orphanedProducts"] == 3)
         }
+        let cut = try await bench.run(bench.job(try Self.settings(shards: 3)))
+        #expect(cut.state == .succeeded, "\(String(describing: cut.error))")
+        #expect(cut.summary?["counts"]?["orphanedProducts"] == 3)
+        #expect(cut.summary?["details"]?["finalCount"]?["drift"] == 0)
         await bench.close()
         server.stop()
     }
