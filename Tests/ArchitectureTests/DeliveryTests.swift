@@ -98,12 +98,13 @@ import Testing
             ("controller-uid", "job-name", "JOB_UID is not the Job's own"),
             ("job: etl-sync", "app: etl", "the Service would send them requests"),
             ("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "readOnlyRootFilesystem is not true"),
+            ("mountPath: /etc/tallyman", "mountPath: /etc/other", "CONFIG_DIR /etc/tallyman is not mounted"),
         ]
     )
     func aBadJobIsFound(part: String, replacement: String, problem: String) throws {
         let manifest = try #require(Project.text("k8s/etl-sync-job.yml"))
         #expect(manifest.contains(part))
-        let answer = try validate(["-"], input: manifest.replacing(part, with: replacement))
+        let answer = try validate(["k8s/etl-depl.yml", "-"], input: manifest.replacing(part, with: replacement))
         #expect(answer.status == 1)
         #expect(answer.output.contains(problem), "\(answer.output)")
     }

@@ -91,6 +91,19 @@ def job_problems(document):
     return problems
 
 
+def mount_problems(document, folders):
+    """A container that is told of a folder of settings has to have it: `folders` by the ConfigMap that tells."""
+    spec = document["spec"]["template"]["spec"]
+    problems = []
+    for container in (spec.get("initContainers") or []) + spec["containers"]:
+        mounted = {one["mountPath"] for one in container.get("volumeMounts") or []}
+        for source in container.get("envFrom") or []:
+            folder = folders.get((source.get("configMapRef") or {}).get("name"))
+            if folder and folder not in mounted:
+                problems.append(f"container {container['name']}: CONFIG_DIR {folder} is not mounted")
+    return problems
+
+
 def settings_problems(document, known):
     values = {**(document.get("data") or {}), **(document.get("stringData") or {})}
     problems = [f"{name} is not in .env.example" for name in values if name not in known]
@@ -117,15 +130,20 @@ def house_problems(document, known):
 def main(env_example, files):
     with open(env_example, encoding="utf-8") as lines:
         known = set(re.findall(r"^#?\s*([A-Z][A-Z0-9_]*)=", lines.read(), re.MULTILINE))
-    problems, kinds = [], set()
+    problems, documents = [], []
     for file in files:
         with (sys.stdin if file == "-" else open(file, encoding="utf-8")) as text:
-            for document in yaml.safe_load_all(text):
-                label = f"{file}: {document.get('kind')} {(document.get('metadata') or {}).get('name')}"
-                # A document the schema refuses may lack what the other rules look into.
-                found = schema_problems(document) or house_problems(document, known)
-                problems += [f"{label}: {problem}" for problem in found]
-                kinds.add(document.get("kind"))
+            documents += [(file, document) for document in yaml.safe_load_all(text)]
+    kinds = {document.get("kind") for _, document in documents}
+    folders = {document["metadata"]["name"]: (document.get("data") or {}).get("CONFIG_DIR")
+               for _, document in documents if document.get("kind") == "ConfigMap"}
+    for file, document in documents:
+        label = f"{file}: {document.get('kind')} {(document.get('metadata') or {}).get('name')}"
+        # A document the schema refuses may lack what the other rules look into.
+        found = schema_problems(document) or house_problems(document, known)
+        if not found and document.get("kind") in ("Deployment", "Job"):
+            found = mount_problems(document, folders)
+        problems += [f"{label}: {problem}" for problem in found]
     for kind in ("ConfigMap", "Deployment", "Secret", "Service"):
         if kind not in kinds:
             problems.append(f"no {kind} among {', '.join(files)}")
