@@ -77,7 +77,11 @@ def source(count, size=520):
 
 def copied(made):
     parts = urllib.parse.urlsplit(ENV["BENCH_MONGO_URL"])
-    other = Source(urllib.parse.urlunsplit(parts._replace(path="/tallyman_bench")))
+    query = parts.query
+    if parts.username and "authsource=" not in query.lower():
+        # Who logs in is kept in the database of the URL, admin where it names none; the path is about to change.
+        query = "&".join(filter(None, [query, f"authSource={parts.path.strip('/') or 'admin'}"]))
+    other = Source(urllib.parse.urlunsplit(parts._replace(path="/tallyman_bench", query=query)))
     run([[f"{STATE}/dlt/bin/python", str(PEERS / "fill.py"), made.url, other.url]])
     return other
 
