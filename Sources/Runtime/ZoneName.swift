@@ -4,7 +4,7 @@ extension TimeZone {
     /// The zone of an IANA name; nil for a name that is none.
     ///
     /// UTC, by any of its names, is Foundation's own zone without rules: looked up as all others are it would be
-    /// ICU's, whose tables hold 4 MiB of memory.
+    /// ICU's, and open its tables.
     package init?(named name: String) {
         if Self.namesOfUTC.contains(name) {
             self = .gmt

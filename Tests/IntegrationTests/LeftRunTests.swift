@@ -82,20 +82,7 @@ import Testing
     /// The same for one whose process is told to stop before it hears of the cancel.
     @Test func aStoppedRunThatIsCancelledStartsNoMore() async throws {
         let runs = try await ScriptedRuns()
-        let started = TestSignal()
-        let first = runs.runner { _ in
-            started.fire()
-            try await Task.sleep(for: .seconds(600))
-            return 0
-        }
-        let id = RunID()
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await first.run() }
-            try await first.submit("scripted", RunOptions(), trigger: .api, requestedBy: "test", id: id)
-            await started.wait()
-            #expect(try await runs.ledger.requestCancel(id, by: "test"))
-            group.cancelAll()
-        }
+        let id = try await runs.stopped(.api) { #expect(try await runs.ledger.requestCancel($0, by: "test")) }
         #expect(try await runs.ledger.run(id)?.state == .cancelled)
         #expect(try await runs.runner(holder: "two") { _ in 0 }.recover { _ in true } == 0)
         #expect(try await runs.ledger.runs().count == 1)

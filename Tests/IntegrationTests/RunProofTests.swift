@@ -90,19 +90,7 @@ import Testing
     /// A run that is cancelled because its process stops is `interrupted`, with no attempt used.
     @Test func aStopIsNoAttempt() async throws {
         let runs = try await ScriptedRuns()
-        let started = TestSignal()
-        let first = runs.runner { _ in
-            started.fire()
-            try await Task.sleep(for: .seconds(600))
-            return 0
-        }
-        let id = RunID()
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await first.run() }
-            try await first.submit("scripted", RunOptions(), trigger: .schedule, requestedBy: "test", id: id)
-            await started.wait()
-            group.cancelAll()
-        }
+        let id = try await runs.stopped(.schedule)
         #expect(try await runs.ledger.run(id)?.state == .interrupted)
         let second = runs.runner(holder: "two") { _ in 0 }
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -56,6 +56,25 @@ struct ScriptedRuns {
         )
     }
 
+    /// A run whose process was told to stop while it was under way, and after `during`.
+    func stopped(_ trigger: RunTrigger, during: (RunID) async throws -> Void = { _ in }) async throws -> RunID {
+        let started = TestSignal()
+        let first = runner { _ in
+            started.fire()
+            try await Task.sleep(for: .seconds(600))
+            return 0
+        }
+        let id = RunID()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await first.run() }
+            try await first.submit("scripted", RunOptions(), trigger: trigger, requestedBy: "test", id: id)
+            await started.wait()
+            try await during(id)
+            group.cancelAll()
+        }
+        return id
+    }
+
     /// Runs once to the end; the ledger's record. `during` is called while it runs.
     func once(
         _ runner: JobRunner,

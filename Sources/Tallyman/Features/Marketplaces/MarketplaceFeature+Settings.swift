@@ -104,7 +104,7 @@ extension MarketplaceFeature {
             reader.refuse(.amazonMarketplaceIDs, "must list marketplace ids of Amazon, such as A1PA6795UKMFR9")
         }
         if !found.isEmpty { return found }
-        // A feature that is off asks for no time zone: Foundation would hold 4 MiB of tables for it.
+        // A feature that is off asks for no time zone: ICU would open its tables for it.
         guard isOn(reader) else { return [] }
         return [AmazonMarketplace(country(reader)) ?? AmazonMarketplace("US")].compactMap { $0 }
     }
