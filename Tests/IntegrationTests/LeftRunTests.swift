@@ -82,7 +82,10 @@ import Testing
     /// The same for one whose process is told to stop before it hears of the cancel.
     @Test func aStoppedRunThatIsCancelledStartsNoMore() async throws {
         let runs = try await ScriptedRuns()
-        let id = try await runs.stopped(.api) { #expect(try await runs.ledger.requestCancel($0, by: "test")) }
+        let id = try await runs.stopped(.api) { id in
+            let isAsked = try await runs.ledger.requestCancel(id, by: "test")
+            #expect(isAsked)
+        }
         #expect(try await runs.ledger.run(id)?.state == .cancelled)
         #expect(try await runs.runner(holder: "two") { _ in 0 }.recover { _ in true } == 0)
         #expect(try await runs.ledger.runs().count == 1)
