@@ -151,4 +151,15 @@ package final class DeadLetterSink: Sendable {
             )
         }
     }
+
+    /// Closes the open letters of the job that none of `runs` has recorded: what was wrong is so no more.
+    ///
+    /// Only after runs that have tried every record of the job anew.
+    package func resolveUnseen(by runs: [RunID], in connection: PGConnection) async throws {
+        _ = try await connection.query(
+            "UPDATE etl.dead_letters SET resolved_at = clock_timestamp(), resolution = 'gone' "
+                + "WHERE job = $1 AND resolved_at IS NULL AND run_id <> ALL ($2::uuid[])",
+            [.text(job.rawValue), .textArray(runs.map(\.description))]
+        )
+    }
 }

@@ -48,8 +48,6 @@ package final class JobRunner: Sendable {
         ledger = Ledger(state: state)
     }
 
-    package var jobNames: [JobName] { jobs.keys.sorted { $0.rawValue < $1.rawValue } }
-
     /// Carries out accepted runs until the task is cancelled; then every run is cancelled and closed in the ledger.
     package func run() async throws {
         try await withThrowingDiscardingTaskGroup { group in
@@ -276,9 +274,6 @@ package final class JobRunner: Sendable {
 
     /// Progress of a run of this process.
     package func progress(_ id: RunID) -> ProgressSnapshot? { active.withLock { $0[id]?.progress.snapshot } }
-
-    /// Runs under way in this process.
-    package var activeRuns: [RunID] { active.withLock { Array($0.keys) } }
 
     private func forget(_ id: RunID) {
         active.withLock { $0.removeValue(forKey: id) }?.over.finish()

@@ -8,7 +8,6 @@ import Synchronization
 package enum PGIsolation: String, Sendable {
     case readCommitted = "READ COMMITTED"
     case repeatableRead = "REPEATABLE READ"
-    case serializable = "SERIALIZABLE"
 }
 
 /// One session with a server: a libpq connection owned by this actor's own queue.
@@ -95,8 +94,6 @@ package actor PGConnection {
     package func rollback() async throws {
         _ = try finish(PQexec(handle.pointer, "ROLLBACK"), during: "postgres.rollback")
     }
-
-    package var inTransaction: Bool { PQtransactionStatus(handle.pointer) != PQTRANS_IDLE }
 
     /// Begins a transaction, runs `body`, commits; rolls back when `body` throws.
     package nonisolated func withTransaction<Result: Sendable>(
@@ -294,8 +291,6 @@ package actor PGConnection {
         }
         if let failure { throw failure }
     }
-
-    package func copyOutCancel() async { drain() }
 
     /// Starts `COPY … FROM STDIN`, which must ask for the same format; the binary header and trailer are written here.
     package func copyInStart(_ sql: String, format: PGCopyFormat = .binary) async throws {

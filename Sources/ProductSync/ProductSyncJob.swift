@@ -44,6 +44,7 @@ package struct ProductSyncJob: Job {
             try await OrphanRemover(settings: settings, plan: plan).run(&settler, self, context)
         }
         let tally = settler.tally
+        if !context.options.dryRun { try await closeLetters(unseenBy: [context.runID], tally, plan, context) }
         SyncMetric.record(tally, dryRun: context.options.dryRun)
         return RunSummary(counts: tally.counts, details: tally.details, deadLetters: tally.deadLetters, proof: proof)
     }
@@ -71,6 +72,22 @@ package struct ProductSyncJob: Job {
         context.progress.total = context.progress.total.map { $0 * 2 }
         try await verify(plan, context, range, &settler)
         return (settler, .fullCompare)
+    }
+
+    /// What none of `runs`, which looked at everything, has refused again is wrong no more: its document is gone, or
+    /// the other one of its key. Of a row that was left alone nobody knows.
+    func closeLetters(
+        unseenBy runs: [RunID],
+        _ tally: SyncTally,
+        _ plan: ColumnPlan,
+        _ context: RunContext
+    ) async throws {
+        guard tally.changedMeanwhile == 0 else { return }
+        try await context.retrying("sync.letters") {
+            try await writer(plan, context).transaction { connection in
+                try await context.deadLetters.resolveUnseen(by: runs, in: connection)
+            }
+        }
     }
 
     /// The mapping compiled against the cart's catalog as it is now.

@@ -33,9 +33,6 @@ package struct RetailMockAPI: Sendable {
         self.now = now
     }
 
-    /// How many requests for data came in.
-    package var requestCount: Int { requests.value }
-
     /// Routes for a server.
     package var router: Router {
         var router = Router()

@@ -10,9 +10,9 @@ import Testing
     private static let uuid: [UInt8] = [0xAB, 0xCD, 0xEF] + [UInt8](repeating: 1, count: 13)
     private static let uuidText = "abcdef01-0101-0101-0101-010101010101"
 
-    private static func settings() throws -> ProductSyncSettings {
+    private static func settings(shards: Int = 1) throws -> ProductSyncSettings {
         let mapping = try SyncMapping(yaml: "columns:\n  title: title\n  n: n", file: "mapping.yaml")
-        return ProductSyncSettings(orphanPolicy: .delete, deletePercentMax: 100, mapping: mapping)
+        return ProductSyncSettings(orphanPolicy: .delete, deletePercentMax: 100, mapping: mapping, shards: shards)
     }
 
     private static func document(_ title: String, _ id: (inout BSONWriter) -> Void) -> [UInt8] {
@@ -91,6 +91,49 @@ import Testing
         #expect(run.summary?["counts"]?["deadLetters"] == 2)
         let titles = try await bench.sql("SELECT title FROM product ORDER BY id").rows.map { try $0[0].string() }
         #expect(titles == ["second", "first"])
+        await bench.close()
+        server.stop()
+    }
+
+    /// A letter whose document is gone, or the other document of its key, is open no more; one that is bad still stays.
+    @Test(arguments: [1, 3]) func lettersOfWhatIsGoneAreClosed(shards: Int) async throws {
+        let server = try MongoStandIn()
+        let bad = [3, 7].map { number in
+            BSONWriter.document { writer in
+                writer.append("_id", string: ShopDocuments.hex(number))
+                writer.append("n", string: "no number")
+            }
+        }
+        let good = (10..<40).map { number in
+            Self.document("first") { $0.append("_id", string: ShopDocuments.hex(number)) }
+        }
+        let twice = Self.document("second") { $0.append("_id", objectID: ShopDocuments.id(20)) }
+        try server.load("products", bad + [twice] + good)
+        let bench = try await SyncBench.make(
+            table: "CREATE TABLE product (id text PRIMARY KEY, title text, n int)",
+            source: server.url
+        )
+        let job = bench.job(try Self.settings(shards: shards))
+        let letters =
+            "SELECT string_agg(kind || ' ' || coalesce(resolution, 'open'), ', ' ORDER BY id) FROM etl.dead_letters"
+        func kept() async throws -> String { try await bench.sql(letters).rows[0][0].string() }
+        #expect(try await bench.run(job).state == .partial)
+        let all = Set(try await kept().split(separator: ", "))
+        #expect(all == ["wrong-type open", "duplicate-key open"])
+        _ = try server.remove(
+            BSONWriter.document { $0.append("_id", objectID: ShopDocuments.id(20)) },
+            from: "products"
+        )
+        _ = try server.remove(BSONWriter.document { $0.append("_id", string: ShopDocuments.hex(7)) }, from: "products")
+        _ = try await bench.run(job, RunOptions(dryRun: true))
+        #expect(Set(try await kept().split(separator: ", ")) == all, "INV-10")
+        let run = try await bench.run(job)
+        #expect(run.state == .partial, "\(String(describing: run.error))")
+        #expect(run.summary?["counts"]?["deadLetters"] == 1)
+        #expect(
+            try await kept().split(separator: ", ").sorted()
+                == ["duplicate-key gone", "wrong-type gone", "wrong-type open"]
+        )
         await bench.close()
         server.stop()
     }

@@ -40,6 +40,10 @@ struct ShardClosing {
             final = final.recounted(source: try await source.countByReading())
         }
         try final.check()
+        // Shards that another run of this process has done left their letters under that run's name.
+        if context.resumed == nil {
+            try await job.closeLetters(unseenBy: [run] + shards.compactMap(\.run), tally, plan, context)
+        }
         let isFull = shards.allSatisfy { $0.details["proof"]?.string == Proof.fullCompare.rawValue }
         var details = tally.details.object ?? [:]
         details["finalCount"] = final.json

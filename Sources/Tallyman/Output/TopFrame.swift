@@ -19,7 +19,6 @@ struct TopFrame {
         case bad = "31"
         case busy = "34"
         case faint = "2"
-        case strong = "1"
     }
 
     var lines: [String] {
