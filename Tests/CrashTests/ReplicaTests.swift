@@ -3,7 +3,7 @@ import TestKit
 import Testing
 
 /// INV-4: several daemons on one state database; whatever becomes of one, there is one leader and one run per job.
-@Suite struct ReplicaTests {
+@Suite(.serialized) struct ReplicaTests {
     /// Nobody leads for at most that long.
     /// Fifteen seconds are promised and measured by bin/reliability; a machine that is busy with other tests may be
     /// some times slower.
