@@ -1,14 +1,8 @@
 # What benchmarks share: the release build, the daemon on a free port, CPU time and memory of a process. Sourced.
 # shellcheck shell=bash
 
-# BENCH_BUILD names another build folder, for a machine that keeps one.
-BENCH_BUILD=${BENCH_BUILD:-$ROOT/.build}
-
-# build_release PRODUCT: builds it optimised and prints its path.
-build_release() {
-    swift build -c release --scratch-path "$BENCH_BUILD" --product "$1" >&2 || fail "$1 does not build"
-    printf '%s/%s\n' "$(swift build -c release --scratch-path "$BENCH_BUILD" --show-bin-path)" "$1"
-}
+# shellcheck source=bin/lib/build.sh
+. "$ROOT/bin/lib/build.sh"
 
 # install_tools PACKAGE...: Debian packages that only benchmarks need.
 install_tools() {
