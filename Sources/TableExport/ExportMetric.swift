@@ -10,8 +10,8 @@ enum ExportMetric {
     }
 
     /// What a comparison found, also where its run fails for it.
-    static func verified(_ result: Verification.Result, job: JobName) {
-        for (kind, rows) in [("missing", result.missing), ("stale", result.stale), ("extra", result.extra)] {
+    static func verified(_ drift: ExportDrift, job: JobName) {
+        for (kind, rows) in [("missing", drift.missing), ("stale", drift.stale), ("extra", drift.extra)] {
             Gauge(label: "etl_drift_rows", dimensions: [("source", job.rawValue), ("kind", kind)]).record(rows)
         }
     }

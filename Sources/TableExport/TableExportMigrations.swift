@@ -7,7 +7,11 @@ package enum TableExportMigrations {
         (
             "20261121000600_create_table_exports.sql",
             PackageResources._0261121000600_create_table_exports_sql
-        )
+        ),
+        (
+            "20261121130000_keep_verifications.sql",
+            PackageResources._0261121130000_keep_verifications_sql
+        ),
     ]
 
     /// Throws `.settingsInvalid` when a compiled file is not in dbmate's form.

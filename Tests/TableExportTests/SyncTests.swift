@@ -2,10 +2,11 @@ import Engine
 import Postgres
 import Runtime
 import Synchronization
-import TableExport
 import Telemetry
 import TestKit
 import Testing
+
+@testable import TableExport
 
 /// Deletes, drift, verification and the service replaced.
 @Suite(.serialized) struct SyncTests {
@@ -100,6 +101,9 @@ import Testing
         let error = await #expect(throws: TallyError.self) { try await rig.run(job, Self.verify) }
         #expect(error?.kind == .proofFailed, "INV-11: a run that left differences is no success")
         #expect(gauge("missing") == 1 && gauge("stale") == 1 && gauge("extra") == 1, "and the metrics tell of them")
+        ExportMetric.verified(ExportDrift(missing: 0, stale: 0, extra: 0), job: job.name)
+        try await job.publish(nil)
+        #expect(gauge("missing") == 1 && gauge("stale") == 1 && gauge("extra") == 1, "also those of another replica")
         var dry = Self.verify
         dry.dryRun = true
         let found = try await rig.run(job, dry)
@@ -115,6 +119,9 @@ import Testing
         #expect(repaired.counts["written"] == 2)
         #expect(repaired.counts["missing"] == 0)
         #expect(gauge("missing") == 0 && gauge("stale") == 0)
+        ExportMetric.verified(ExportDrift(missing: 9, stale: 9, extra: 9), job: job.name)
+        try await job.publish(nil)
+        #expect(gauge("missing") == 0 && gauge("stale") == 0 && gauge("extra") == 1)
         await rig.close()
     }
 

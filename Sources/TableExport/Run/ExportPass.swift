@@ -194,8 +194,11 @@ struct ExportPass {
             progress: context.progress,
             aside: aside
         ).run()
-        ExportMetric.verified(result, job: context.job)
-        guard failing, !result.isClean else { return result }
+        ExportMetric.verified(result.drift, job: context.job)
+        guard failing else { return result }
+        let key = plan.definition.key
+        try await context.write(on: into, durable: true) { try await result.drift.write(key, on: $0) }
+        guard !result.isClean else { return result }
         throw TallyError(
             .proofFailed,
             during: "export.verify",

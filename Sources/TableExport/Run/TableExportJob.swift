@@ -61,6 +61,17 @@ package struct TableExportJob: Job {
         self.slots = slots
     }
 
+    /// What the last verification left, whichever process made it; a dry run's while it is the newest run.
+    package func publish(_ newest: RunRecord?) async throws {
+        var drift = newest.flatMap { $0.dryRun ? ExportDrift(counts: $0.summary?["counts"]?.object ?? [:]) : nil }
+        if drift == nil {
+            drift = try await withDeadline(.seconds(10), during: "export.state") {
+                try await target.withConnection { try await ExportDrift.read(definition.key, on: $0) }
+            }
+        }
+        if let drift { ExportMetric.verified(drift, job: name) }
+    }
+
     package func run(_ context: RunContext) async throws -> RunSummary {
         context.progress.stage("wait")
         context.progress.note(waiting: true)

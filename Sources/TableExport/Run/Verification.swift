@@ -16,6 +16,7 @@ struct Verification {
 
         /// Rows that only the target has are no fault: deletes may be ignored.
         var isClean: Bool { missing == 0 && stale == 0 }
+        var drift: ExportDrift { ExportDrift(missing: missing, stale: stale, extra: extra) }
 
         var json: JSONValue {
             [
