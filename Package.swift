@@ -12,9 +12,13 @@ let house: [SwiftSetting] = [
 let safe = house + [.strictMemorySafety()]
 
 /// What an idle daemon holds is mostly pages of its own file: relocations packed, which takes the glibc 2.36 of Debian 12,
-/// and no table of symbols that nobody looks up. docs/hot-path.md has the gains.
+/// no table of symbols that nobody looks up, and what it calls side by side. docs/hot-path.md has the gains.
 let small = LinkerSetting.unsafeFlags(
-    ["-use-ld=lld", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs", "-Xlinker", "--no-export-dynamic"],
+    ["-use-ld=lld"]
+        + [
+            "-z", "pack-relative-relocs", "--no-export-dynamic", "--no-warn-symbol-ordering",
+            "--symbol-ordering-file=\(Context.packageDirectory)/Sources/Tallyman/link-order.txt",
+        ].flatMap { ["-Xlinker", $0] },
     .when(platforms: [.linux], configuration: .release)
 )
 
@@ -140,6 +144,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
             ],
+            exclude: ["link-order.txt"],
             swiftSettings: safe,
             linkerSettings: [small]
         ),
