@@ -57,6 +57,12 @@ package struct Housekeeping: Sendable {
                 SELECT id FROM etl.runs r WHERE r.job = jobs.job AND state = 'succeeded' AND NOT dry_run
                 ORDER BY queued_at DESC, id DESC LIMIT 1
             ) s
+            UNION ALL
+            SELECT w.id FROM jobs CROSS JOIN LATERAL (
+                SELECT id FROM etl.runs r WHERE r.job = jobs.job AND state = 'succeeded' AND NOT dry_run
+                    AND \(Ledger.isWhole)
+                ORDER BY queued_at DESC, id DESC LIMIT 1
+            ) w
         ), surplus AS (
             SELECT o.id FROM jobs CROSS JOIN LATERAL (
                 SELECT id, finished_at FROM etl.runs r WHERE r.job = jobs.job

@@ -73,14 +73,14 @@ struct ScheduleStore: Sendable {
     }
 
     /// The newest instant on record of every job.
-    func lastFires() async throws -> [JobName: Date] {
+    func lastFires(before limit: Date) async throws -> [JobName: Date] {
         let rows = try await query(
-            "SELECT j.job, (SELECT max(instant) FROM etl.fires f WHERE f.job = j.job) "
+            "SELECT j.job, (SELECT max(instant) FROM etl.fires f WHERE f.job = j.job AND f.instant < $1) "
                 + "FROM (SELECT DISTINCT job FROM etl.fires) j",
-            []
+            [.timestamp(limit)]
         ).rows
         return Dictionary(
-            try rows.map { (JobName(rawValue: try $0[0].string()), try $0[1].date()) },
+            try rows.filter { !$0[1].isNull }.map { (JobName(rawValue: try $0[0].string()), try $0[1].date()) },
             uniquingKeysWith: { first, _ in first }
         )
     }

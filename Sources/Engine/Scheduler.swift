@@ -154,11 +154,15 @@ package final class Scheduler: Sendable {
             }
             group.addTask { try await self.doChores() }
             group.addTask {
-                var seconds = 0
+                // Beside the fires: a target that swallows connections holds up no other job.
                 while true {
-                    let second = seconds
-                    try await withDeadline(.seconds(60), during: "scheduler.tick") { try await self.tick(second) }
-                    seconds += 1
+                    try await self.takeUpLeft()
+                    try await Task.sleep(for: .seconds(5))
+                }
+            }
+            group.addTask {
+                while true {
+                    try await withDeadline(.seconds(60), during: "scheduler.tick") { try await self.tick() }
                     try await self.clock.sleep(.seconds(1))
                 }
             }
@@ -185,23 +189,35 @@ package final class Scheduler: Sendable {
     }
 
     /// What a leader does each second.
-    func tick(_ seconds: Int) async throws {
+    func tick() async throws {
         let schedules = schedules
-        if seconds % 5 == 0 {
-            let resumes = Set(schedules.filter(\.resumes).map(\.job))
-            _ = try await runner.recover { resumes.contains($0) }
-        }
-        let isOn = try await store.enabled()?.isOn ?? enabledAtStart
-        let paused = Set(try await store.pauses().filter { !$0.value.isOn }.keys)
+        let (isOn, paused) = try await switches()
         try await startOpen(schedules) { isOn && !paused.contains($0) }
         if isOn { try await fireDue(schedules, paused: paused) }
     }
 
+    private func switches() async throws -> (isOn: Bool, paused: Set<JobName>) {
+        (
+            try await store.enabled()?.isOn ?? enabledAtStart,
+            Set(try await store.pauses().filter { !$0.value.isOn }.keys)
+        )
+    }
+
+    /// Closes what was left, whatever the switches say; only what may start by itself is taken up again.
+    private func takeUpLeft() async throws {
+        let (isOn, paused) = try await switches()
+        let resumes = Set(schedules.filter(\.resumes).map(\.job)).subtracting(paused)
+        _ = try await runner.recover { isOn && resumes.contains($0) }
+    }
+
     // MARK: Fires
+
+    /// A fire on record further ahead comes from a clock that was wrong: it keeps nothing from falling due.
+    private static let aheadMax: TimeInterval = 86_400
 
     private func fireDue(_ schedules: [ScheduleDefinition], paused: Set<JobName>) async throws {
         let now = clock.now()
-        let last = try await store.lastFires()
+        let last = try await store.lastFires(before: now.addingTimeInterval(Self.aheadMax))
         for schedule in schedules {
             guard let last = last[schedule.job] else {
                 // A schedule that never fired begins now; it has missed nothing.
@@ -316,7 +332,7 @@ package final class Scheduler: Sendable {
     }
 
     package func status() async throws -> SchedulerStatus {
-        let last = try await store.lastFires()
+        let last = try await store.lastFires(before: clock.now().addingTimeInterval(Self.aheadMax))
         let pauses = try await store.pauses()
         let enabled = try await store.enabled()
         let now = clock.now()

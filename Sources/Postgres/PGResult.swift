@@ -95,6 +95,14 @@ package struct PGCell: Sendable {
         let value = try content(1184, 1114)
         var micros: Int64 = 0
         for byte in value { micros = micros << 8 | Int64(byte) }
+        guard micros != .max, micros != .min else {
+            throw TallyError(
+                .schemaMismatch,
+                during: "postgres.read",
+                "column \"\(column.name)\" holds an infinite time, which is no instant",
+                remedy: "Set it to an instant, or to NULL."
+            )
+        }
         return Date(timeIntervalSince1970: Double(micros) / 1_000_000 + 946_684_800)
     }
 

@@ -3,6 +3,8 @@ package import Runtime
 /// How to reach a server and what every session of ours is told at its start.
 package struct PGSettings: Sendable {
     package let url: Secret<String>
+    /// nil where libpq does not understand `url`.
+    package let database: PGDatabaseName?
     package let applicationName: String
     package let connectTimeout: Duration
     package let statementTimeout: Duration?
@@ -20,6 +22,7 @@ package struct PGSettings: Sendable {
         extra: [String: String] = [:]
     ) {
         self.url = url
+        database = url.expose { PGDatabaseName($0) }
         self.applicationName = applicationName
         self.connectTimeout = connectTimeout
         self.statementTimeout = statementTimeout
@@ -29,11 +32,5 @@ package struct PGSettings: Sendable {
     }
 
     /// Host and database without credentials, for people.
-    package var databaseLabel: String {
-        url.expose { text in
-            let rest = text.split(separator: "@").last.map(String.init) ?? text
-            let bare = rest.split(separator: "?").first.map(String.init) ?? rest
-            return bare.hasPrefix("postgres") ? String(bare.drop { $0 != ":" }.dropFirst(3)) : bare
-        }
-    }
+    package var databaseLabel: String { database?.label ?? "a URL that libpq does not understand" }
 }

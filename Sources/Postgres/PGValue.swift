@@ -32,7 +32,10 @@ package enum PGValue: Sendable, Equatable {
         case .timestamp(let value):
             Bound(
                 oid: 1184,
-                bytes: Self.big(Int64(((value.timeIntervalSince1970 - 946_684_800) * 1_000_000).rounded()))
+                // One beyond what the server knows is refused there: the greatest number but infinity's.
+                bytes: Self.big(
+                    Int64(exactly: ((value.timeIntervalSince1970 - 946_684_800) * 1_000_000).rounded()) ?? .max - 1
+                )
             )
         case .textArray(let values): Bound(oid: 1009, bytes: Self.array(values.map { Array($0.utf8) }, element: 25))
         case .intArray(let values): Bound(oid: 1016, bytes: Self.array(values.map { Self.big($0) }, element: 20))

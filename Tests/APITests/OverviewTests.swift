@@ -21,6 +21,11 @@ import Testing
         return facts
     }
 
+    @Test func anExportsVerificationIsDriftToo() {
+        #expect(Drift(foundIn: ["missing": 3, "stale": 2, "extra": 9]) == Drift(missing: 3, stale: 2, orphaned: 0))
+        #expect(Drift(foundIn: ["read": 3]) == nil)
+    }
+
     private static func equal(dryRun: Bool = false) -> RunRecord {
         Fixture.record(
             .succeeded,

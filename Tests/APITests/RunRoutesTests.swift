@@ -32,6 +32,20 @@ import Testing
         #expect(submitted.by == "loopback")
     }
 
+    @Test func noTextHoldsANUL() async throws {
+        #expect(try await daemon.send(.get, "/api/etl/runs?job=a\u{0}").status == 400)
+        #expect(try await daemon.postJSON("/api/etl/jobs/retail/run", "{\"stage\":\"\\u0000\"}").status == 400)
+        #expect(daemon.runs.state.withLock { $0.submitted.isEmpty })
+    }
+
+    /// Beyond the year 9999 a text means no one instant, and beyond what a number holds it would be a trap.
+    @Test(arguments: ["400000-01-01T00:00:00Z", "10000-01-01T00:00:00Z", "0000-12-31T00:00:00Z"])
+    func instantsHaveFourDigitsOfYear(text: String) {
+        #expect(Timestamp.parse(text) == nil)
+        #expect(Timestamp.parse("9999-12-31T23:59:59.5Z") != nil)
+        #expect(!Timestamp.microseconds(Date(timeIntervalSince1970: 1e13)).isEmpty)
+    }
+
     @Test func aRunShowsItsShards() async throws {
         daemon.runs.willEnd(with: Fixture.record(.succeeded))
         let shard = ShardRecord(

@@ -37,8 +37,10 @@ import Testing
         #expect(throws: TokenPolicy.Refusal.notYetValid) {
             try policy.caller(claims(nbf: Self.now + 31), carrier: .bearer, now: Self.now)
         }
-        #expect(throws: TokenPolicy.Refusal.numberInvalid) {
-            try policy.caller(claims(exp: .infinity), carrier: .bearer, now: Self.now)
+        for time in [Double.infinity, .nan, 1e30] {
+            #expect(throws: TokenPolicy.Refusal.numberInvalid) {
+                try policy.caller(claims(exp: time), carrier: .bearer, now: Self.now)
+            }
         }
     }
 

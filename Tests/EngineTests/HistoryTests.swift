@@ -142,6 +142,13 @@ import Testing
                 INSERT INTO etl.runs (id, job, trigger, requested_by, dry_run, state, holder, queued_at, finished_at)
                 SELECT gen_random_uuid(), 'old', 'cli', 'test', false, 'failed', 'test', now() - interval '800 days',
                     now() - interval '800 days' FROM generate_series(1, 1200);
+                -- A later success of a part of the work says nothing of the whole.
+                INSERT INTO etl.runs (id, job, trigger, requested_by, dry_run, state, holder, queued_at, finished_at,
+                    summary)
+                SELECT gen_random_uuid(), 'partly', 'cli', 'test', false, 'succeeded', 'test',
+                    now() - n * interval '400 days', now() - n * interval '400 days',
+                    CASE WHEN n < 3 THEN '{"isWhole": false}'::jsonb END
+                FROM generate_series(1, 4) n;
                 CREATE TABLE steps (n bigint);
                 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                     INSERT INTO steps SELECT count(*) FROM gone; RETURN NULL; END $$;
@@ -154,7 +161,9 @@ import Testing
         func text(_ sql: String) async throws -> String {
             try await pool.withConnection { try await $0.query(sql).rows[0][0].string() }
         }
-        #expect(removed == 1_200 + 1 + (1_500 - 500) + (1_497 - 500), "by age, and by count of each job")
+        #expect(removed == 1_200 + 1 + 2 + (1_500 - 500) + (1_497 - 500), "by age, and by count of each job")
+        let whole = try await Ledger(state: pool).lastSuccess(job: "partly")?.finishedAt
+        #expect(whole.map { $0 < Date(timeIntervalSinceNow: -1_199 * 86_400) } == true, "the last whole one stays")
         #expect(try await text("SELECT max(n)::text FROM steps") == "500", "small steps")
         #expect(
             try await text(

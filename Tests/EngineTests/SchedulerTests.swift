@@ -141,9 +141,47 @@ import Testing
         await pool.close()
     }
 
-    /// The run of a process that died is closed as interrupted, and its work is taken up again.
-    @Test func aRunLeftByTheDeadIsTakenUpAgain() async throws {
+    /// What was stopped or paused stays so, also when a process died in the middle of it.
+    @Test(arguments: [true, false]) func nothingIsTakenUpWhileNothingMayStart(isStopped: Bool) async throws {
         let pool = try await SchedulerBench.database()
+        let first = try SchedulerBench.make(pool)
+        try await first.serving {
+            if isStopped {
+                try await first.scheduler.stop(by: "eve")
+            } else {
+                try await first.scheduler.pause("counted", by: "eve")
+            }
+        }
+        try await Self.leaveARun(in: pool)
+        let second = try SchedulerBench.make(pool, holder: "two")
+        try await second.serving {
+            try await Eventually.holds("it is closed") { try await second.runs(.interrupted) == 1 }
+            #expect(try await second.runner.recover { _ in false } == 0)
+            #expect(try await Ledger(state: pool).runs().count == 1)
+        }
+        await pool.close()
+    }
+
+    /// A clock that was a year ahead for a moment leaves a fire of then; what falls due now is due all the same.
+    @Test func aFireFarAheadKeepsNothingFromFallingDue() async throws {
+        let pool = try await SchedulerBench.database()
+        let bench = try SchedulerBench.make(pool)
+        try await bench.serving {
+            try await bench.clock.move(to: SchedulerBench.at(601))
+            try await bench.settled()
+            try await bench.clock.move(to: SchedulerBench.at(366 * 86_400))
+            try await bench.settled()
+            let before = try await bench.fires("started")
+            try await bench.clock.move(to: SchedulerBench.at(1_199))
+            #expect(try await bench.fires("started") == before)
+            try await bench.clock.move(to: SchedulerBench.at(1_201))
+            try await bench.settled()
+            #expect(try await bench.fires("started") == before + 1)
+        }
+        await pool.close()
+    }
+
+    private static func leaveARun(in pool: PGPool) async throws {
         _ = try await pool.withConnection { connection in
             try await connection.execute(
                 """
@@ -156,8 +194,15 @@ import Testing
                 """
             )
         }
+    }
+
+    /// The run of a process that died is closed as interrupted, and its work is taken up again.
+    @Test func aRunLeftByTheDeadIsTakenUpAgain() async throws {
+        let pool = try await SchedulerBench.database()
+        try await Self.leaveARun(in: pool)
         let bench = try SchedulerBench.make(pool)
         try await bench.serving {
+            try await Eventually.holds("the work is taken up") { try await Ledger(state: pool).runs().count == 2 }
             try await bench.settled()
             let runs = try await Ledger(state: pool).runs()
             #expect(runs.map(\.state).sorted { $0.rawValue < $1.rawValue } == [.interrupted, .succeeded])

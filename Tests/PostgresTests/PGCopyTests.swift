@@ -1,3 +1,4 @@
+import Foundation
 import Postgres
 import Runtime
 import TestKit
@@ -36,6 +37,19 @@ import Testing
         let differ = try await connection.query("SELECT count(*) FROM (TABLE a EXCEPT ALL TABLE b) d").rows.first?[0]
             .int()
         #expect(differ == 0)
+        await connection.close()
+    }
+
+    /// Neither a time without end nor one that no server knows ends the process.
+    @Test(arguments: ["infinity", "-infinity"]) func timesThatAreNoInstantsAreErrors(text: String) async throws {
+        let connection = try await Self.connect()
+        let row = try await connection.query("SELECT '\(text)'::timestamptz").rows[0]
+        let error = #expect(throws: TallyError.self) { try row[0].date() }
+        #expect(error?.kind == .schemaMismatch)
+        await #expect(throws: TallyError.self) {
+            try await connection.query("SELECT $1::timestamptz", [.timestamp(Date(timeIntervalSince1970: 1e30))])
+        }
+        #expect(try await connection.query("SELECT 1").rows.count == 1)
         await connection.close()
     }
 

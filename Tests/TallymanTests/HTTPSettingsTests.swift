@@ -20,6 +20,12 @@ import Testing
         #expect(http.host == "::1")
     }
 
+    @Test func theMetricsHaveAnotherPort() {
+        var reader = SettingsReader { ["PORT": "4001", "METRICS_PORT": "4001"][$0] }
+        let invalid = #expect(throws: SettingsInvalid.self) { try Settings.read(&reader) }
+        #expect(invalid?.problems.map(\.name).contains("METRICS_PORT") == true)
+    }
+
     @Test func everyVariableReachesItsLimit() {
         let names = SettingName.allCases.map(\.rawValue).filter { $0.hasPrefix("HTTP_") }
         let values = Dictionary(uniqueKeysWithValues: zip(names, 300...).map { ($0, "\($1)") })

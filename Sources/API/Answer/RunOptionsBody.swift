@@ -83,8 +83,8 @@ package enum RunOptionsBody {
     }
 
     private static func text(_ value: JSONValue, _ field: String) throws -> String {
-        guard let text = value.string, !text.isEmpty, text.utf8.count <= textMax else {
-            throw Problem.body(field, "\"\(field)\" must be a text of 1 to \(textMax) bytes.")
+        guard let text = value.string, !text.isEmpty, text.utf8.count <= textMax, !text.utf8.contains(0) else {
+            throw Problem.body(field, "\"\(field)\" must be a text of 1 to \(textMax) bytes, without U+0000.")
         }
         return text
     }

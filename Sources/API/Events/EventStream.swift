@@ -62,7 +62,8 @@ struct EventStream: Sendable {
         _ write: ResponseStream.Write
     ) async throws {
         while true {
-            let left = end.map { Duration.seconds($0.timeIntervalSinceNow) } ?? heartbeat
+            // A Duration holds fewer seconds than a Date may be away.
+            let left = end.map { Duration.seconds(min($0.timeIntervalSinceNow, 86_400)) } ?? heartbeat
             // Who watches has no more rights than the token has; the client comes back with a new one or is refused.
             guard left > .zero else { return }
             let event: RunEvent?

@@ -67,8 +67,14 @@ package struct Drift: Sendable, Equatable {
 
     /// What a run found, repaired or not; nil when it compared nothing.
     package init?(foundIn counts: [String: Int]) {
-        guard let missing = counts["missingProducts"] else { return nil }
-        self.init(missing: missing, stale: counts["staleProducts"] ?? 0, orphaned: counts["orphanedProducts"] ?? 0)
+        if let missing = counts["missingProducts"] {
+            self.init(missing: missing, stale: counts["staleProducts"] ?? 0, orphaned: counts["orphanedProducts"] ?? 0)
+        } else if let missing = counts["missing"], let stale = counts["stale"] {
+            // Of a verified export, to whose table others may add rows of their own.
+            self.init(missing: missing, stale: stale, orphaned: 0)
+        } else {
+            return nil
+        }
     }
 
     /// What a run left: what it found without what it wrote.

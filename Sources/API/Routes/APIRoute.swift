@@ -74,13 +74,17 @@ package struct APIRequest: Sendable {
         return number
     }
 
-    /// Refuses parameters the route does not know: a misspelt filter must not answer with everything.
+    /// Refuses parameters the route does not know: a misspelt filter must not answer with everything. No value may hold
+    /// a NUL, which no database takes.
     func allowQuery(_ names: String...) throws {
-        for (name, _) in request.query where !names.contains(name) {
-            throw Problem.query(
-                String(name.prefix(64)),
-                "Unknown parameter; known here: \(names.joined(separator: ", "))."
-            )
+        for (name, value) in request.query {
+            guard names.contains(name) else {
+                throw Problem.query(
+                    String(name.prefix(64)),
+                    "Unknown parameter; known here: \(names.joined(separator: ", "))."
+                )
+            }
+            guard !value.utf8.contains(0) else { throw Problem.query(name, "No text may hold U+0000.") }
         }
     }
 

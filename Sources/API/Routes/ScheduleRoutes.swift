@@ -24,7 +24,8 @@ struct ScheduleRoutes: Sendable {
                 try request.allowQuery()
                 let changes = try await ports.reload()
                 return .json([
-                    "success": true, "message": "The configuration was read again",
+                    "success": true,
+                    "message": "The schedules were read again; all other settings are read at the start",
                     "changes": .array(changes.map { .string($0) }),
                 ])
             },

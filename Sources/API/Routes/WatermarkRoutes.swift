@@ -77,8 +77,9 @@ struct WatermarkRoutes: Sendable {
         }
         var watermark = Watermark()
         for (field, value) in members.sorted(by: { $0.key < $1.key }) where value != .null {
-            guard let text = value.string, !text.isEmpty, text.utf8.count <= 200 else {
-                throw Problem.body(String(field.prefix(64)), "Each field must be a text of 1 to 200 bytes.")
+            guard let text = value.string, !text.isEmpty, text.utf8.count <= 200, !text.utf8.contains(0) else {
+                let expected = "Each field must be a text of 1 to 200 bytes, without U+0000."
+                throw Problem.body(String(field.prefix(64)), expected)
             }
             switch field {
             case "cursorTs":

@@ -25,7 +25,7 @@ final class SocketListener: Sendable {
                 .settingsInvalid,
                 during: "http.listen",
                 "cannot listen on \(host):\(port): \(what)",
-                remedy: "Set HOST and PORT to an address of this machine that is free."
+                remedy: "Set HOST and PORT (METRICS_PORT for the metrics) to an address of this machine that is free."
             )
         }
         var hints = addrinfo()

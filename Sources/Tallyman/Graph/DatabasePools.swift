@@ -6,17 +6,17 @@ import Synchronization
 /// Two settings are the same database when host, port and name agree.
 final class DatabasePools: Sendable {
     private struct State {
-        var pools: [String: PGPool] = [:]
-        var probes: [String: PGPool] = [:]
+        var pools: [PGDatabaseName?: PGPool] = [:]
+        var probes: [PGDatabaseName?: PGPool] = [:]
     }
     private let state = Mutex(State())
 
     /// The pool of a database; `maxConnections` counts for whoever asks first.
     func pool(_ settings: PGSettings, maxConnections: Int = 8) -> PGPool {
         state.withLock { state in
-            if let known = state.pools[settings.databaseLabel] { return known }
+            if let known = state.pools[settings.database] { return known }
             let pool = PGPool(settings, maxConnections: maxConnections)
-            state.pools[settings.databaseLabel] = pool
+            state.pools[settings.database] = pool
             return pool
         }
     }
@@ -24,9 +24,9 @@ final class DatabasePools: Sendable {
     /// Two sessions for probes: a busy pool must not make the daemon look dead.
     func probePool(_ settings: PGSettings) -> PGPool {
         state.withLock { state in
-            if let known = state.probes[settings.databaseLabel] { return known }
+            if let known = state.probes[settings.database] { return known }
             let pool = PGPool(settings.forProbes, maxConnections: 2, acquireTimeout: .seconds(2))
-            state.probes[settings.databaseLabel] = pool
+            state.probes[settings.database] = pool
             return pool
         }
     }

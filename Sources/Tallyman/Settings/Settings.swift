@@ -58,6 +58,7 @@ extension Settings {
         let port = reader.int(.port, in: 0...65_535, default: 4000)
         let http = readHTTP(&reader, host: host, port: port)
         let metricsPort = reader.has(.metricsPort) ? reader.int(.metricsPort, in: 1...65_535, default: 9_464) : nil
+        if let metricsPort, metricsPort == port { reader.refuse(.metricsPort, "must be another port than PORT") }
         let schedule = readSchedule(&reader)
         let folder = readConfigFolder(&reader)
         let runs = readRuns(&reader)

@@ -97,7 +97,12 @@ struct SettingsReader {
             refuse(name, "must be a URL that begins with postgresql:// or postgres://")
             return nil
         }
-        return PGSettings(url: url, applicationName: "tallyman")
+        let settings = PGSettings(url: url, applicationName: "tallyman")
+        guard settings.database != nil else {
+            refuse(name, "is no connection URL that libpq understands; percent-encode what is special in a password")
+            return nil
+        }
+        return settings
     }
 
     /// A schedule's expression; a refusal names the field at fault, never what stands in it.
