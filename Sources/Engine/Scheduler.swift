@@ -204,7 +204,7 @@ package final class Scheduler: Sendable {
     }
 
     /// Closes what was left, whatever the switches say; only what may start by itself is taken up again.
-    private func takeUpLeft() async throws {
+    func takeUpLeft() async throws {
         let (isOn, paused) = try await switches()
         let resumes = Set(schedules.filter(\.resumes).map(\.job)).subtracting(paused)
         _ = try await runner.recover { isOn && resumes.contains($0) }
