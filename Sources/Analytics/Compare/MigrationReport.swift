@@ -72,7 +72,9 @@ package struct MigrationReport: Job {
                         catalog: catalog,
                         progress: context.progress
                     )
-                    try await comparison.carryOut(on: source, into: &report)
+                    try await measure.naming(day, during: "analytics.compare") {
+                        try await comparison.carryOut(on: source, into: &report)
+                    }
                 }
                 context.progress.add(read: 1)
             }

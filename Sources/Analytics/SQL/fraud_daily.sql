@@ -4,7 +4,7 @@ WITH paid AS MATERIALIZED (
     FROM (SELECT NULL::text AS billing_country, NULL::text AS ip_country) AS absent
     CROSS JOIN LATERAL (
         SELECT created_at::timestamptz AS created_at, amount::numeric AS amount,
-            status IS NOT DISTINCT FROM 'failed' AS is_failed,
+            status::text IS NOT DISTINCT FROM 'failed' AS is_failed,
             coalesce(upper(billing_country::text) <> upper(ip_country::text), false) AS is_mismatch
         FROM {payments} WHERE created_at >= $1 AND created_at < $2
     ) AS p

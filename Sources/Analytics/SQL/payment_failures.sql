@@ -15,7 +15,7 @@ FROM (
     FROM (
         SELECT payment_method AS raw_method, failure_reason AS raw_reason, count(*) AS payments,
             sum(amount::numeric) AS amount
-        FROM {payments} WHERE created_at >= $1 AND created_at < $2 AND status = 'failed'
+        FROM {payments} WHERE created_at >= $1 AND created_at < $2 AND status::text = 'failed'
         GROUP BY payment_method, failure_reason
     ) AS by_reason
 ) AS labelled

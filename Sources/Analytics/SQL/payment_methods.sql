@@ -13,10 +13,10 @@ FROM (
             ELSE 'other' END AS payment_method
     FROM (
         SELECT payment_method AS raw, count(*) AS payments, sum(amount::numeric) AS amount,
-            count(*) FILTER (WHERE status = 'success') AS successful,
-            count(*) FILTER (WHERE status = 'failed') AS failed,
-            count(processing_time_ms) FILTER (WHERE status = 'success') AS timed,
-            sum(processing_time_ms::numeric) FILTER (WHERE status = 'success') AS spent
+            count(*) FILTER (WHERE status::text = 'success') AS successful,
+            count(*) FILTER (WHERE status::text = 'failed') AS failed,
+            count(processing_time_ms) FILTER (WHERE status::text = 'success') AS timed,
+            sum(processing_time_ms::numeric) FILTER (WHERE status::text = 'success') AS spent
         FROM {payments} WHERE created_at >= $1 AND created_at < $2
         GROUP BY payment_method
     ) AS by_method

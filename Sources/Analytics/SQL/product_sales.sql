@@ -9,6 +9,6 @@ FROM (
         coalesce(sum(i.quantity * i.unit_price::numeric), 0.00) AS revenue
     FROM {orders} AS o
     JOIN {order_items} AS i ON i.order_id = o.id
-    WHERE o.created_at >= $1 AND o.created_at < $2 AND o.status IS DISTINCT FROM 'cancelled'
+    WHERE o.created_at >= $1 AND o.created_at < $2 AND o.status::text IS DISTINCT FROM 'cancelled'
     GROUP BY 1
 ) AS sold

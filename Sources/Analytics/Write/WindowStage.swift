@@ -64,7 +64,10 @@ struct WindowStage: Sendable {
     /// Reads items until none is left.
     func work(_ queue: StageQueue, _ source: PGConnection) async throws {
         while let (place, item) = queue.next() {
-            queue.finish(place, try await stage(item.measure, item.day, from: source, queue))
+            let after = try await item.measure.naming(item.day, during: "analytics.stage") {
+                try await stage(item.measure, item.day, from: source, queue)
+            }
+            queue.finish(place, after)
             progress.touch()
         }
     }
@@ -115,7 +118,7 @@ struct WindowStage: Sendable {
             throw TallyError(
                 .proofFailed,
                 during: "analytics.stage",
-                "\(measure.name): \(digest.count) rows were read, \(confirmed) arrived"
+                "\(digest.count) rows were read, \(confirmed) arrived"
             )
         }
         return digest
