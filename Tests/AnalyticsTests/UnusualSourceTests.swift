@@ -40,6 +40,26 @@ import Testing
         await shop.close()
     }
 
+    /// "Never" may be written as a last activity of minus infinity, "for ever" as one of infinity: neither is a date.
+    @Test(arguments: [(false, false), (true, false), (true, true)])
+    func anInfiniteLastActivityIsNone(v1: Bool, legacy: Bool) async throws {
+        let shop = try await AnalyticsShop(seed: 32)
+        let (table, column, key) =
+            v1 ? ("users", "last_login_at", "id") : ("users_v2", "last_activity_at", "user_token")
+        try shop.postgres.psql(
+            shop.sourceURL,
+            """
+            UPDATE \(table) SET \(column) = CASE WHEN place % 2 = 0 THEN 'infinity' ELSE '-infinity' END::timestamptz
+            FROM (SELECT \(key) AS who, row_number() OVER (ORDER BY \(key)) AS place FROM \(table)) AS numbered
+            WHERE who = \(key) AND place <= 160
+            """
+        )
+        try await Self.check(shop, v1: v1, legacy: legacy)
+        let infinite = "SELECT count(*) FROM public.user_activity WHERE NOT isfinite(last_activity_date)"
+        #expect(try shop.postgres.psql(shop.warehouseURL, infinite) == "0\n")
+        await shop.close()
+    }
+
     /// What the server says of a query names no table: the error names the measure and the day.
     @Test func anErrorOfAMeasureNamesIt() async throws {
         let shop = try await AnalyticsShop(seed: 33)

@@ -23,6 +23,9 @@ DAY = datetime.timedelta(days=1)
 
 
 def when(text):
+    """An instant; an infinite one is none."""
+    if text in ("infinity", "-infinity"):
+        return None
     return datetime.datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
 
 

@@ -5,9 +5,9 @@ SELECT $3::date AS churn_date,
     round(100.0 * count(*) FILTER (WHERE seen_at < $7) / count(*), 2) AS churn_rate
 FROM (
     SELECT {last_seen_at}::timestamptz AS seen_at FROM {users}
-    WHERE {last_seen_at} >= $6 AND created_at < $2
+    WHERE {last_seen_at} >= $6 AND {last_seen_at} < 'infinity' AND created_at < $2
     UNION ALL
     SELECT created_at::timestamptz FROM {users}
-    WHERE {last_seen_at} IS NULL AND created_at >= $6 AND created_at < $2
+    WHERE isfinite({last_seen_at}) IS NOT TRUE AND created_at >= $6 AND created_at < $2
 ) AS not_churned
 HAVING count(*) > 0

@@ -1,5 +1,6 @@
 -- Every user registered before the window's end, with the days since the last activity.
 -- Where the source keeps no date of registration, everybody counts as registered long ago.
+-- An infinite last activity is none.
 SELECT person::text AS user_token,
     $3::date AS as_of,
     (nullif(u.created_at, '-infinity')::timestamptz AT TIME ZONE $9)::date AS signup_date,
@@ -13,7 +14,8 @@ SELECT person::text AS user_token,
     NULL::integer AS days_since_last_login
 FROM (SELECT '-infinity'::timestamptz AS created_at) AS absent
 CROSS JOIN LATERAL (
-    SELECT {user} AS person, created_at, {last_seen_at} AS seen_at FROM {users}
+    SELECT {user} AS person, created_at, CASE WHEN isfinite({last_seen_at}) THEN {last_seen_at} END AS seen_at
+    FROM {users}
 ) AS u
 WHERE u.created_at < $2 AND person IS NOT NULL
 ORDER BY u.created_at

@@ -1,6 +1,7 @@
 -- Every user registered before the window's end, with the days since the last activity.
 -- With the columns of the service replaced; both identifiers become the same token.
 -- Where the source keeps no date of registration, everybody counts as registered long ago.
+-- An infinite last activity is none.
 SELECT person::text AS user_token,
     $3::date AS as_of,
     (nullif(u.created_at, '-infinity')::timestamptz AT TIME ZONE $9)::date AS signup_date,
@@ -20,7 +21,9 @@ SELECT person::text AS user_token,
         THEN greatest(0, $3::date - (seen_at::timestamptz AT TIME ZONE $9)::date) END AS days_since_last_login
 FROM (SELECT '-infinity'::timestamptz AS created_at) AS absent
 CROSS JOIN LATERAL (
-    SELECT id AS person, created_at, last_login_at AS seen_at, status, subscription_type FROM users
+    SELECT id AS person, created_at, CASE WHEN isfinite(last_login_at) THEN last_login_at END AS seen_at,
+        status, subscription_type
+    FROM users
 ) AS u
 WHERE u.created_at < $2 AND person IS NOT NULL
 ORDER BY u.created_at
