@@ -49,6 +49,29 @@ import Testing
         await shop.close()
     }
 
+    /// Row security without a policy for the role shows no row and no error: the warehouse keeps what it has.
+    @Test func rowsThatAreHiddenAreNotGone() async throws {
+        let shop = try await AnalyticsShop(seed: 85)
+        let (role, url) = try Self.role(shop)
+        let source = AnalyticsFeatureParts.sourcePool(Secret(url))
+        let catalog = try await source.withConnection { try await SourceCatalog.read($0) }
+        for grant in catalog.grants(.v2, to: role) { try shop.postgres.psql(shop.sourceURL, grant) }
+        let jobs = shop.jobs(shop.settings(v1: false), source: source)
+        _ = try await shop.run(jobs, AnalyticsShop.wholeRange)
+        let stored = try shop.stored()
+        #expect(stored.count > 700)
+        for table in ["users_v2", "orders_v2", "payments_v2", "notifications_v2"] {
+            try shop.postgres.psql(shop.sourceURL, "ALTER TABLE \(table) ENABLE ROW LEVEL SECURITY")
+        }
+        for record in try await shop.run(jobs) {
+            #expect(record.error?.kind == "change-implausible", "\(record.job): \(record.error?.summary ?? "")")
+        }
+        #expect(try shop.stored() == stored)
+        await source.close()
+        try Self.drop(role, shop)
+        await shop.close()
+    }
+
     /// Columns and tables that may be absent are not named where they are.
     @Test func whatTheSourceLacksIsNotGranted() async throws {
         let shop = try await AnalyticsShop(seed: 84)

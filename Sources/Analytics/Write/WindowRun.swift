@@ -114,7 +114,10 @@ struct WindowRun: Sendable {
         return try await job.withSource(context) { source in
             try await source.withTransaction(isolation: .repeatableRead, readOnly: true) { source in
                 try await context.progress.limitReading(to: timeout, on: source)
-                return try await stage.fill(items, from: source, with: assistant)
+                let staged = try await stage.fill(items, from: source, with: assistant)
+                try await EmptySource(table: job.main.name(in: job.settings.schema), plan: plan)
+                    .refuse(staged, source: source, warehouse: stage.warehouse)
+                return staged
             }
         }
     }
