@@ -89,13 +89,15 @@ package struct AnalyticsJob: Job {
         tally.off = split.off
         tell(context, legacyIgnored: legacy.isIgnored, off: split.off)
         let marks = DayMarks(job: name)
-        let newest = try await warehouse.withConnection { try await marks.newest(on: $0) }
         let today = CalendarDay(of: now(), in: settings.zone)
+        let computed = try await warehouse.withConnection { warehouse in
+            try await marks.computed(through: today.advanced(by: -1), on: warehouse)
+        }
         let plan = try DayPlan(
             context.options,
             today: today,
             lookbackDays: settings.lookbackDays,
-            newest: newest
+            computed: computed
         )
         let backfill = try await backfill(plan, marks, context)
         // What an earlier run of the backfill did costs nothing and must not look like speed.

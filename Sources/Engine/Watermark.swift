@@ -155,6 +155,23 @@ package enum Watermarks {
         return (try rows.prefix(listMax).map(stored), isCut)
     }
 
+    /// The scopes of the key's source, table and account from its own scope through `last`, in the order of their
+    /// bytes; at most `limit`.
+    package static func scopes(
+        from key: WatermarkKey,
+        through last: String,
+        limit: Int,
+        on connection: PGConnection
+    ) async throws -> [String] {
+        try await connection.query(
+            """
+            SELECT scope FROM etl.watermarks WHERE source = $1 AND "table" = $2 AND account_id = $3
+                AND scope COLLATE "C" BETWEEN $4 AND $5 ORDER BY scope COLLATE "C" LIMIT $6
+            """,
+            bound(key) + [.text(last), .int(Int64(limit))]
+        ).rows.map { try $0[0].string() }
+    }
+
     /// One position with when it was last written; nil when there is none.
     package static func find(_ key: WatermarkKey, on connection: PGConnection) async throws -> StoredWatermark? {
         try await connection.query(

@@ -38,17 +38,51 @@ import Testing
 @Suite struct DayPlanTests {
     static let today = CalendarDay(number: 20_000)
 
-    static func plan(newest: CalendarDay? = nil, _ set: (inout RunOptions) -> Void) throws -> DayPlan {
+    static func plan(computed: ComputedDays = ComputedDays(), _ set: (inout RunOptions) -> Void) throws -> DayPlan {
         var options = RunOptions()
         set(&options)
-        return try DayPlan(options, today: today, lookbackDays: 3, newest: newest)
+        return try DayPlan(options, today: today, lookbackDays: 3, computed: computed)
+    }
+
+    /// The days that a run without options plans after a job computed `days`, the last of which is its newest.
+    static func due(after days: [ClosedRange<Int>], newest: Int? = nil) throws -> [Int] {
+        let marked = Set(days.flatMap { $0 }.map { CalendarDay(number: $0) })
+        let newest = newest.map { CalendarDay(number: $0) } ?? marked.max()
+        return try plan(computed: ComputedDays(newest: newest, first: marked.min(), days: marked)) { _ in }
+            .days.map(\.number)
     }
 
     @Test func withoutOptionsYesterdayAndTheLookback() throws {
-        #expect(try Self.plan { _ in }.days.map(\.number) == [19_996, 19_997, 19_998, 19_999])
-        #expect(try Self.plan(newest: CalendarDay(number: 19_999)) { _ in }.days.count == 4)
-        #expect(try Self.plan(newest: CalendarDay(number: 19_990)) { _ in }.days.first?.number == 19_991)
-        #expect(try Self.plan(newest: CalendarDay(number: 100)) { _ in }.days.count == 93, "catching up has a ceiling")
+        let usual = Array(19_996...19_999)
+        #expect(try Self.plan { _ in }.days.map(\.number) == usual)
+        #expect(try Self.due(after: [19_900...19_999]) == usual)
+        #expect(try Self.due(after: [19_900...19_998]) == usual, "yesterday alone is no gap")
+        #expect(try Self.due(after: [19_900...20_000]) == usual, "as earlier versions marked the day under way")
+    }
+
+    @Test func afterAPauseEveryDayIsDue() throws {
+        #expect(try Self.due(after: [19_900...19_990]) == Array(19_987...19_999), "late data of before the pause")
+        #expect(try Self.due(after: [19_900...19_995]) == Array(19_992...19_999))
+        #expect(try Self.due(after: [19_900...19_997]) == Array(19_994...19_999))
+        #expect(try Self.due(after: [100...100]).count == 93, "catching up has a ceiling")
+        #expect(try Self.due(after: [19_990...19_990]) == Array(19_990...19_999), "nothing before the first day ever")
+        #expect(try Self.due(after: [19_900...19_999], newest: 19_990) == Array(19_987...19_999), "moved back")
+    }
+
+    /// Days that were asked for out of turn hide no gap, and what lies between two gaps is left as it is.
+    @Test func gapsAreDue() throws {
+        #expect(
+            try Self.due(after: [19_900...19_949, 19_952...19_969, 19_971...19_999])
+                == Array(19_946...19_951) + Array(19_966...19_970) + Array(19_996...19_999)
+        )
+        #expect(
+            try Self.due(after: [19_800...19_810, 19_950...19_999]) == Array(19_907...19_949) + Array(19_996...19_999)
+        )
+    }
+
+    @Test func daysAskedForAreThoseAlone() throws {
+        let computed = ComputedDays(newest: CalendarDay(number: 19_980), first: CalendarDay(number: 19_900))
+        #expect(try Self.plan(computed: computed) { $0.daysBack = 2 }.days.map(\.number) == [19_998, 19_999])
     }
 
     @Test func backfillsAreCutIntoWindows() throws {

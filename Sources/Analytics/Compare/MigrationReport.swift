@@ -33,8 +33,7 @@ package struct MigrationReport: Job {
         let plan = try DayPlan(
             context.options,
             today: CalendarDay(of: now(), in: settings.zone),
-            lookbackDays: 0,
-            newest: nil
+            lookbackDays: 0
         )
         context.progress.total = plan.days.count
         let report = try await context.retrying("analytics.compare") {

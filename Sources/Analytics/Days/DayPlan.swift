@@ -9,40 +9,42 @@ package struct DayPlan: Sendable, Equatable {
     static let catchUpDaysMax = 92
 
     package let windows: [[CalendarDay]]
+    /// The day under way: it may be computed, but is not done.
+    package let today: CalendarDay
     package let isBackfill: Bool
 
     package var days: [CalendarDay] { windows.flatMap { $0 } }
     package var last: CalendarDay? { windows.last?.last }
 
-    /// What the options ask for. Without any: yesterday, and the days before it that late data may still reach.
+    /// What the options ask for. Without any: yesterday, the days before it that late data may still reach, and those
+    /// that were left out, as `ComputedDays.due` says.
     ///
-    /// `newest` is the newest day computed so far; days after it are caught up with. Throws `.requestInvalid` for
-    /// options that contradict each other, a day that does not exist, or one that has not begun.
+    /// Throws `.requestInvalid` for options that contradict each other, a day that does not exist, or one that has not
+    /// begun.
     package init(
         _ options: RunOptions,
         today: CalendarDay,
         lookbackDays: Int,
-        newest: CalendarDay?
+        computed: ComputedDays = ComputedDays()
     ) throws {
-        let range = try Self.range(options, today: today, lookbackDays: lookbackDays, newest: newest)
-        guard range.upperBound <= today else { throw Self.refuse("the last day has not begun yet") }
-        guard range.count <= Self.daysMax else { throw Self.refuse("a run covers at most \(Self.daysMax) days") }
+        self.today = today
+        let days: [CalendarDay]
+        if let range = try Self.asked(options, today: today) {
+            guard range.upperBound <= today else { throw Self.refuse("the last day has not begun yet") }
+            guard range.count <= Self.daysMax else { throw Self.refuse("a run covers at most \(Self.daysMax) days") }
+            days = Array(range)
+        } else {
+            days = computed.due(through: today.advanced(by: -1), lookbackDays: lookbackDays)
+        }
         isBackfill = options.backfill == true
         if isBackfill, options.startDate == nil { throw Self.refuse("a backfill needs a start date") }
         if !isBackfill, options.batchDays != nil { throw Self.refuse("batch days belong to a backfill") }
         let width = isBackfill ? options.batchDays ?? 7 : 1
-        let first = range.lowerBound
-        windows = stride(from: 0, to: range.count, by: width).map { offset in
-            (offset..<min(offset + width, range.count)).map { first.advanced(by: $0) }
-        }
+        windows = stride(from: 0, to: days.count, by: width).map { Array(days[$0..<min($0 + width, days.count)]) }
     }
 
-    private static func range(
-        _ options: RunOptions,
-        today: CalendarDay,
-        lookbackDays: Int,
-        newest: CalendarDay?
-    ) throws -> ClosedRange<CalendarDay> {
+    /// Nil when the options name no days.
+    private static func asked(_ options: RunOptions, today: CalendarDay) throws -> ClosedRange<CalendarDay>? {
         let yesterday = today.advanced(by: -1)
         let ways = [options.date != nil, options.startDate != nil || options.endDate != nil, options.daysBack != nil]
         guard ways.count(where: { $0 }) <= 1 else {
@@ -60,11 +62,7 @@ package struct DayPlan: Sendable, Equatable {
             return first...last
         }
         guard options.endDate == nil else { throw refuse("an end date needs a start date") }
-        var first = yesterday.advanced(by: -lookbackDays)
-        if let newest, newest < yesterday {
-            first = min(first, max(newest.advanced(by: 1), yesterday.advanced(by: -catchUpDaysMax)))
-        }
-        return first...yesterday
+        return nil
     }
 
     private static func day(_ text: String) throws -> CalendarDay {

@@ -29,8 +29,30 @@ struct DayMarks: Sendable {
         return key("backfill/\(first)/\(last)/\(plan.windows[0].count)")
     }
 
+    /// What is computed of the days that a run of the day behind `yesterday` may catch up with.
+    func computed(through yesterday: CalendarDay, on connection: PGConnection) async throws -> ComputedDays {
+        let first = try await Watermarks.scopes(
+            from: key("1970-01-01"),
+            through: "9999-12-31",
+            limit: 1,
+            on: connection
+        )
+        let earliest = yesterday.advanced(by: -DayPlan.catchUpDaysMax)
+        let days = try await Watermarks.scopes(
+            from: key("\(earliest)"),
+            through: "\(yesterday)",
+            limit: DayPlan.catchUpDaysMax + 1,
+            on: connection
+        )
+        return ComputedDays(
+            newest: try await newest(on: connection),
+            first: first.first.flatMap { CalendarDay($0) },
+            days: Set(days.compactMap { CalendarDay($0) })
+        )
+    }
+
     /// The newest day computed so far.
-    func newest(on connection: PGConnection) async throws -> CalendarDay? {
+    private func newest(on connection: PGConnection) async throws -> CalendarDay? {
         let mark = try await Watermarks.read(key(""), on: connection)
         return mark?.value.flatMap { CalendarDay($0) }
     }
@@ -55,7 +77,7 @@ struct DayMarks: Sendable {
         return Backfill(generation: generation, done: done)
     }
 
-    /// Moves the marks of the window on, inside the transaction that writes its rows (INV-1).
+    /// Moves the marks of the window's days that have ended on, inside the transaction that writes its rows (INV-1).
     func advance(
         _ window: [CalendarDay],
         digests: [CalendarDay: RowDigest],

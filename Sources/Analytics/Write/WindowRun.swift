@@ -90,7 +90,7 @@ struct WindowRun: Sendable {
             let written = try await context.progress.patiently(job.settings.statementTimeout, on: warehouse) {
                 try await replacer.replace(staged, on: warehouse)
             }
-            try await marks.advance(window, digests: digests, in: warehouse)
+            try await marks.advance(ended(window), digests: digests, in: warehouse)
             if let backfill { try await marks.advance(backfill, window, of: plan, in: warehouse) }
             return written
         }
@@ -132,6 +132,9 @@ struct WindowRun: Sendable {
         return newest <= last ? last : nil
     }
 
+    /// Only they are done and get a mark; the day under way would keep its half otherwise.
+    private func ended(_ window: [CalendarDay]) -> [CalendarDay] { window.filter { $0 < plan.today } }
+
     /// Whether there is anything to write: rows, a first mark, a mark that somebody moved, or a backfill's window.
     private func isNews(
         _ window: [CalendarDay],
@@ -140,7 +143,8 @@ struct WindowRun: Sendable {
         _ warehouse: PGConnection
     ) async throws -> Bool {
         if backfill != nil || staged.contains(where: \.isChanged) { return true }
-        for day in window where try await marks.day(day, on: warehouse)?.value != (digests[day] ?? RowDigest()).hex {
+        for day in ended(window)
+        where try await marks.day(day, on: warehouse)?.value != (digests[day] ?? RowDigest()).hex {
             return true
         }
         return false
