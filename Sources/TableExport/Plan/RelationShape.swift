@@ -30,6 +30,8 @@ struct RelationShape: Sendable {
     let indexedFirst: Set<String>
     /// `heap`, or another access method, which need not keep `xmin`; nil for what has none.
     let accessMethod: String?
+    /// Of what the table consists of beside itself, at any depth: access methods of tables, kinds of all else.
+    let parts: Set<String>
     let privileges: Set<String>
     let hasRules: Bool
 
@@ -88,6 +90,17 @@ extension RelationShape {
             """,
             [oid]
         ).rows.first
+        let parts = try await connection.query(
+            """
+            WITH RECURSIVE part AS (
+                SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::int8::oid
+                UNION SELECT i.inhrelid FROM part JOIN pg_inherits i ON i.inhparent = part.inhrelid
+            )
+            SELECT DISTINCT CASE WHEN c.relkind = 'r' THEN m.amname::text ELSE c.relkind::text END
+            FROM part JOIN pg_class c ON c.oid = inhrelid LEFT JOIN pg_am m ON m.oid = c.relam
+            """,
+            [oid]
+        ).rows
         return RelationShape(
             table: table,
             typeNames: Dictionary(
@@ -100,6 +113,7 @@ extension RelationShape {
             ),
             indexedFirst: Set(try first.map { try $0[0].string() }),
             accessMethod: try other.flatMap { $0[0].isNull ? nil : try $0[0].string() },
+            parts: Set(try parts.map { try $0[0].string() }),
             privileges: Set(try other.map { try $0[2].string().split(separator: ",").map(String.init) } ?? []),
             hasRules: try other?[1].bool() ?? false
         )

@@ -41,7 +41,7 @@ struct Verification {
     struct Side: Sendable {
         let connection: PGConnection
         let relation: String
-        let condition: String
+        var condition: String
         let keys: [String]
         let row: String
         /// Where several rows share a key: the name of the relation, and what puts the row that counts first.
@@ -93,7 +93,7 @@ struct Verification {
         return Side(
             connection: from,
             relation: plan.sourceSQL,
-            condition: statement.everything + (plan.skipSQL.map { " AND NOT coalesce((\($0)), false)" } ?? ""),
+            condition: statement.everything + statement.skip + notAside(statement.keyText),
             keys: keys,
             row: "md5(ROW(\(rows.joined(separator: ", ")))::text)",
             newest: plan.isKeyUnique
@@ -110,13 +110,20 @@ struct Verification {
         if case .mark(let column) = plan.definition.deletes {
             condition = "coalesce(\(PGIdentifier.quote(column))::text, 'false') = 'false'"
         }
-        return Side(
+        var side = Side(
             connection: into,
             relation: plan.targetSQL,
             condition: condition,
             keys: keys,
             row: "md5(ROW(\(rows.joined(separator: ", ")))::text)"
         )
+        side.condition += notAside(side.keyText)
+        return side
+    }
+
+    /// Rows that were set aside are on neither side: the source may be unable to compute them.
+    private func notAside(_ keyText: String) -> String {
+        aside.isEmpty ? "" : " AND (\(ReadStatement.isAmong(aside.sorted(), keyText))) IS NOT TRUE"
     }
 
     /// Types whose order both servers share and an index of the key gives.
