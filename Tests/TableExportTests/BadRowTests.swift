@@ -130,6 +130,23 @@ import Testing
         await rig.close()
     }
 
+    /// Also where the source cannot tell whether a row is to be left out.
+    @Test func aRowWithoutAnAnswerToSkipIsSetAside() async throws {
+        let rig = try await ExportRig(source: Self.source, target: Self.target)
+        try rig.inSource("UPDATE t SET n = 0 WHERE id = 237")
+        let job = try rig.job(Self.aside + "\n    transform: {skip: \"1000 / n = 1000\"}")
+        #expect(try await rig.run(job).deadLetters == 1)
+        try rig.inTarget("UPDATE etl.dead_letters SET fingerprint = NULL")
+        var verify = RunOptions()
+        verify.verify = true
+        let verified = try await rig.run(job, verify)
+        #expect(verified.proof == .fullCompare)
+        #expect(verified.counts["missing"] == 0 && verified.counts["stale"] == 0 && verified.counts["extra"] == 0)
+        #expect(try rig.letters() == "237|record-malformed\n")
+        #expect(try Self.count(rig) == "498\n", "all but this one and the one that is skipped")
+        await rig.close()
+    }
+
     /// A letter whose row is gone stays open; the run says so, since nothing else would.
     @Test func aRetriedLetterWithoutARowIsNamed() async throws {
         let rig = try await ExportRig(source: Self.source, target: Self.target)

@@ -25,7 +25,7 @@ import Testing
         ("destination: {table: t", "destination: {table: other", "destination was analytics_raw.t", "other"),
         ("source: {table: t", "source: {table: u", "source was public.t and is public.u", "t"),
         ("cursor: {field: at", "cursor: {field: n", "cursor was at and is n", "t"),
-        (", idField: id", "", "idField was id and is none", "t"),
+        ("idField: id", "idField: n", "idField was id and is n", "t"),
     ])
     func anotherExportIsNotTakenForTheOld(old: String, new: String, message: String, table: String) async throws {
         let rig = try await ExportRig(source: Self.source, target: Self.target)
@@ -46,6 +46,18 @@ import Testing
         #expect(full.counts["read"] == 1000)
         #expect(try Self.count(rig, table) == "1000\n")
         #expect(ExportRig.fresh(try await rig.run(edited)) < 1000, "and the position is of the edited definition")
+        await rig.close()
+    }
+
+    /// Rows that share the position's cursor are read again then, and what the new id means is known from there on.
+    @Test func anIdMayBeAddedAndLeftOut() async throws {
+        let rig = try await ExportRig(source: Self.source, target: Self.target)
+        let without = SyncTests.yaml.replacing(", idField: id", with: "")
+        for yaml in [without, SyncTests.yaml, without, SyncTests.yaml] { try await rig.run(try rig.job(yaml)) }
+        #expect(try Self.count(rig, "t") == "1000\n")
+        let other = try rig.job(SyncTests.yaml.replacing("idField: id", with: "idField: n"))
+        let error = await #expect(throws: TallyError.self) { try await rig.run(other) }
+        #expect(error?.kind == .schemaMismatch)
         await rig.close()
     }
 

@@ -106,6 +106,28 @@ import Testing
         await rig.close()
     }
 
+    /// Who wrote a row stands in a column of the system's, which rights on columns do not show.
+    @Test func rightsOnColumnsAreEnough() async throws {
+        let rig = try await ExportRig(source: Self.source, target: Self.target())
+        let role = "export_columns_\(rig.sourceURL.suffix(8))".replacing("-", with: "_")
+        try rig.inTarget(
+            """
+            CREATE ROLE \(role) LOGIN; GRANT USAGE ON SCHEMA etl, analytics_raw TO \(role);
+            GRANT ALL ON ALL TABLES IN SCHEMA etl TO \(role); GRANT ALL ON ALL SEQUENCES IN SCHEMA etl TO \(role);
+            GRANT SELECT (id, n, at), INSERT, UPDATE ON analytics_raw.t TO \(role)
+            """
+        )
+        defer { _ = try? rig.inTarget("DROP OWNED BY \(role); DROP ROLE \(role)") }
+        let poor = rig.asRole(role)
+        let job = try rig.job(SyncTests.yaml, target: poor.target)
+        try await rig.run(job)
+        try rig.inSource("UPDATE t SET n = n + 10 WHERE id <= 20")
+        #expect(try await rig.run(job, SyncTests.full).counts["written"] == 20)
+        await poor.source.close()
+        await poor.target.close()
+        await rig.close()
+    }
+
     /// A row that a trigger makes what it was need not be written; PostgreSQL has a trigger that leaves it.
     @Test func whatWouldChangeNothingMayBeLeft() async throws {
         let rig = try await ExportRig(

@@ -62,6 +62,8 @@ package struct ExportPlan: Sendable {
     /// COPY may go straight into the target while it is empty.
     let mayCopyDirectly: Bool
     let insertsOverIdentity: Bool
+    /// The target tells which transaction wrote a row.
+    let showsWriters: Bool
     /// Where deleted rows are marked: set to NULL or false when a row comes back.
     let mark: MarkColumn?
     let lookback: Lookback

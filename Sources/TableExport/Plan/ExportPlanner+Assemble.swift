@@ -49,6 +49,7 @@ extension ExportPlanner {
             mayCopyDirectly: !into.hasRules && cursor.isExtra == false && id?.isExtra != true
                 && definition.onError == .stop,
             insertsOverIdentity: into.table.columns.contains(where: \.isIdentity),
+            showsWriters: into.showsSystemColumns,
             mark: mark(into),
             lookback: lookback,
             signature: mapping.signature,

@@ -58,14 +58,19 @@ extension ExportIdentity {
         )
     }
 
-    /// What `now` has otherwise, for people; empty where nothing.
-    private func changes(_ now: ExportIdentity) -> [String] {
-        [
-            ("source", source, now.source), ("cursor", cursor, now.cursor), ("idField", id, now.id),
+    /// What `now` has otherwise that the position means something by, for people; empty where nothing.
+    ///
+    /// An id that is added or left out changes nothing: the rows that share the position's cursor are read again.
+    func changes(_ now: ExportIdentity) -> [String] {
+        let ids = id.isEmpty || now.id.isEmpty ? ("", "") : (id, now.id)
+        return [
+            ("source", source, now.source), ("cursor", cursor, now.cursor), ("idField", ids.0, ids.1),
             ("destination", target, now.target),
-        ].filter { $0.1 != $0.2 }
-            .map { "\($0.0) was \($0.1.isEmpty ? "none" : $0.1) and is \($0.2.isEmpty ? "none" : $0.2)" }
+        ].filter { $0.1 != $0.2 }.map { "\($0.0) was \($0.1) and is \($0.2)" }
     }
+
+    /// Whether `now` is to be kept in place of this: an id was added. One that was left out may still be in a position.
+    func isCompleted(by now: ExportIdentity) -> Bool { id.isEmpty && !now.id.isEmpty && changes(now).isEmpty }
 
     /// Throws `.schemaMismatch` when the definition was edited since the position was reached.
     func check(_ definition: ExportDefinition) throws {

@@ -141,7 +141,8 @@ struct ExportPass {
 
     /// Letters whose row is no more would be tried again by each run, and nobody would know why they stay.
     private mutating func noteLost(_ keys: [String]) async throws {
-        let sql = statement.select(["DISTINCT \(statement.keyText)"], where: statement.keys(keys))
+        // Without "skip": it may be what the source cannot compute of such a row.
+        let sql = "SELECT DISTINCT \(statement.keyText) FROM \(plan.sourceSQL) WHERE \(statement.keys(keys))"
         let lost = Set(keys).subtracting(try await from.query(sql).rows.map { try $0[0].string() }).count
         guard lost > 0 else { return }
         notices.append(

@@ -69,7 +69,7 @@ struct ExportRun {
             plan = try await job.plan(from, into, remembered: isFull ? nil : state.columns)
         }
         let stored = state.watermark
-        let isOther = state.identity.map { $0 != identity } ?? false
+        let isOther = state.identity.map { !$0.changes(identity).isEmpty } ?? false
         if stored != nil, isOther {
             state.watermark = nil
             state.isReplaced = true
@@ -79,7 +79,8 @@ struct ExportRun {
             state.isTakenOver = true
         }
         // Kept before the first row: who edits the definition after a run that stumbled has a position already.
-        if state.identity == nil || (isOther && stored == nil), !context.options.dryRun {
+        let isKept = state.identity.map { !$0.isCompleted(by: identity) } ?? false
+        if !isKept || (isOther && stored == nil), !context.options.dryRun {
             try await context.write(on: into, durable: false) { connection in
                 try await identity.write(job.definition.key, on: connection)
             }

@@ -87,8 +87,10 @@ struct StageTable: Sendable {
 
     /// Whether the target has a trigger that leaves out what would change nothing.
     var suppressesSQL: String {
-        "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgfoid = 'pg_catalog.suppress_redundant_updates_trigger'::regproc "
-            + "AND tgrelid IN (SELECT DISTINCT tableoid FROM \(plan.targetSQL)))"
+        let table = "\(PGIdentifier.quoteLiteral(plan.targetSQL))::regclass"
+        return "SELECT EXISTS (SELECT FROM pg_trigger "
+            + "WHERE tgfoid = 'pg_catalog.suppress_redundant_updates_trigger'::regproc AND (tgrelid = \(table) "
+            + "OR tgrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = \(table))))"
     }
 
     private var matchSQL: String {
@@ -96,7 +98,9 @@ struct StageTable: Sendable {
     }
     private var isAbsentSQL: String { "t.\(PGIdentifier.quote(plan.keyColumns[0])) IS NULL" }
     private var isUntouchedSQL: String {
-        changes ? "NOT (\(isAbsentSQL)) AND \(isBehindSQL("t", "s")) AND age(t.xmin) > 0" : "false"
+        changes && plan.showsWriters
+            ? "NOT (\(isAbsentSQL)) AND \(isBehindSQL("t", "s")) AND age(t.xmin) > 0"
+            : "false"
     }
 
     /// Of rows with one key the last in reading order stands for all.
