@@ -12,6 +12,10 @@ package enum TableExportMigrations {
             "20261121130000_keep_verifications.sql",
             PackageResources._0261121130000_keep_verifications_sql
         ),
+        (
+            "20261121230000_keep_what_was_exported.sql",
+            PackageResources._0261121230000_keep_what_was_exported_sql
+        ),
     ]
 
     /// Throws `.settingsInvalid` when a compiled file is not in dbmate's form.

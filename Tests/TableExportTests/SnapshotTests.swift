@@ -51,6 +51,32 @@ import Testing
         #expect(SnapshotMark(mark.text) == mark)
         let hidden = SnapshotMark(sinceMicros: 7, visible: nil)
         #expect(SnapshotMark(hidden.text) == hidden)
+        for floor in [NumberFloor(floor: nil, until: 5, next: nil), NumberFloor(floor: -9, until: nil, next: .max)] {
+            let numbers = SnapshotMark(sinceMicros: 7, visible: mark.visible, numbers: floor)
+            #expect(SnapshotMark(numbers.text) == numbers)
+        }
+    }
+
+    /// The floor of numbers moves on when those have ended that were open when it was made, to what was seen then.
+    @Test func theFloorOfNumbersFollowsTheOldestTransaction() {
+        func run(_ text: String, top: Int64, after previous: SnapshotMark?, timeline: String = "1") -> SnapshotMark {
+            var mark = Self.mark(text, timeline: timeline)
+            mark.numbers = .of(mark, top: top, previous: previous)
+            return mark
+        }
+        let first = run("100:105:100", top: 50, after: nil)
+        #expect(first.numbers == NumberFloor(floor: nil, until: 105, next: 50), "nothing is known of what was open")
+        let second = run("100:110:100", top: 90, after: first)
+        #expect(second.numbers == first.numbers, "it is still open")
+        let third = run("105:120:105", top: 200, after: second)
+        #expect(third.numbers == NumberFloor(floor: 50, until: 120, next: 200), "all of then have ended")
+        #expect(run("130:130:", top: 300, after: third).numbers == NumberFloor(floor: 200, until: 130, next: 300))
+        let restored = run("125:125:", top: 60, after: third, timeline: "2")
+        #expect(restored.numbers == NumberFloor(floor: nil, until: 125, next: 60))
+        #expect(
+            run("126:126:", top: 70, after: SnapshotMark(first.text.replacing("numbers=1", with: "x=1"))).numbers?.floor
+                == nil
+        )
     }
 
     @Test(arguments: ["", "nonsense", "since=x", "since=1 snapshot", "a=b"])

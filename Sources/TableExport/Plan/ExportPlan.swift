@@ -12,6 +12,9 @@ struct ExportColumn: Sendable, Equatable {
     let targetType: String
     /// That type is one of the server's own, so that the source can cast to it.
     let isTargetBuiltIn: Bool
+    /// The source column of which each value gives another value here; nil for an expression and where two may fall
+    /// together.
+    let distinct: String?
 }
 
 /// A column of the source that orders rows, and where its value stands in a row on its way.
@@ -54,9 +57,13 @@ package struct ExportPlan: Sendable {
     let isKeyUnique: Bool
     /// Why `xmin` of the source cannot be asked, if it cannot.
     let xminHidden: String?
+    /// The source has partitions, or tables that inherit from it.
+    let hasParts: Bool
     /// COPY may go straight into the target while it is empty.
     let mayCopyDirectly: Bool
     let insertsOverIdentity: Bool
+    /// The target tells which transaction wrote a row.
+    let showsWriters: Bool
     /// Where deleted rows are marked: set to NULL or false when a row comes back.
     let mark: MarkColumn?
     let lookback: Lookback

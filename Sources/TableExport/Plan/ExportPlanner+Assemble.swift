@@ -45,9 +45,11 @@ extension ExportPlanner {
                 && from.table.uniqueIndexes.contains { Set($0.columns).isSubset(of: position) },
             isKeyUnique: isKeyUnique(from, fitted.columns),
             xminHidden: xminHidden(from),
+            hasParts: !from.parts.isEmpty,
             mayCopyDirectly: !into.hasRules && cursor.isExtra == false && id?.isExtra != true
                 && definition.onError == .stop,
             insertsOverIdentity: into.table.columns.contains(where: \.isIdentity),
+            showsWriters: into.showsSystemColumns,
             mark: mark(into),
             lookback: lookback,
             signature: mapping.signature,
@@ -62,7 +64,7 @@ extension ExportPlanner {
         guard definition.transform.swift == nil else { return false }
         let passing = definition.destination.conflictColumns.compactMap { key -> String? in
             guard let column = columns.first(where: { $0.target == key.text }) else { return nil }
-            return from.table.columns.first { PGIdentifier.quote($0.name) == column.sql && $0.notNull }?.name
+            return from.table.columns.first { $0.name == column.distinct && $0.notNull }?.name
         }
         return from.table.uniqueIndexes.contains { Set($0.columns).isSubset(of: Set(passing)) }
     }
@@ -73,7 +75,11 @@ extension ExportPlanner {
     }
 
     private func xminHidden(_ from: RelationShape) -> String? {
-        switch from.table.kind {
+        if from.parts.contains("f") { return "a partition of the source is a foreign table" }
+        if !from.parts.isSubset(of: ["heap", "p"]) {
+            return "the access method of a partition of the source keeps no xmin"
+        }
+        return switch from.table.kind {
         case "r" where from.accessMethod == "heap", "p": nil
         case "v": "the source is a view"
         case "m": nil

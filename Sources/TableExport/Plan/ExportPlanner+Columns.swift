@@ -68,9 +68,12 @@ extension ExportPlanner {
         for (column, type) in zip(wanted, types) {
             guard let target = into.types[column.target], let name = into.typeNames[column.target] else { continue }
             var (sql, oid) = (column.sql, type.oid)
+            var distinct = column.passing
             switch TypeFit.of(type, to: target) {
             case .binary: break
-            case .cast(let wider): (sql, oid) = ("(\(sql))::\(wider)", target.oid)
+            case .cast(let wider):
+                (sql, oid) = ("(\(sql))::\(wider)", target.oid)
+                if !TypeFit.keepsDistinct(type, as: target) { distinct = nil }
             case .text: isBinary = false
             case .unfit:
                 note(
@@ -95,7 +98,8 @@ extension ExportPlanner {
                     sql: sql,
                     oid: oid,
                     targetType: name,
-                    isTargetBuiltIn: isBuiltIn
+                    isTargetBuiltIn: isBuiltIn,
+                    distinct: distinct
                 )
             )
         }

@@ -30,8 +30,12 @@ struct RelationShape: Sendable {
     let indexedFirst: Set<String>
     /// `heap`, or another access method, which need not keep `xmin`; nil for what has none.
     let accessMethod: String?
+    /// Of what the table consists of beside itself, at any depth: access methods of tables, kinds of all else.
+    let parts: Set<String>
     let privileges: Set<String>
     let hasRules: Bool
+    /// SELECT is granted on the table and not only on columns of it, so that `xmin` may be read.
+    let showsSystemColumns: Bool
 
     var sql: String { "\(PGIdentifier.quote(table.schema)).\(PGIdentifier.quote(table.name))" }
     func column(_ name: String) -> PGColumn? { table.columns.first { $0.name == name } }
@@ -83,11 +87,23 @@ extension RelationShape {
             SELECT (SELECT amname::text FROM pg_am WHERE oid = c.relam), c.relhasrules,
                    array_to_string(ARRAY(SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p
                        WHERE has_table_privilege(c.oid, p)
-                       OR p <> 'DELETE' AND has_any_column_privilege(c.oid, p)), ',')
+                       OR p <> 'DELETE' AND has_any_column_privilege(c.oid, p)), ','),
+                   has_table_privilege(c.oid, 'SELECT')
             FROM pg_class c WHERE c.oid = $1::int8::oid
             """,
             [oid]
         ).rows.first
+        let parts = try await connection.query(
+            """
+            WITH RECURSIVE part AS (
+                SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::int8::oid
+                UNION SELECT i.inhrelid FROM part JOIN pg_inherits i ON i.inhparent = part.inhrelid
+            )
+            SELECT DISTINCT CASE WHEN c.relkind = 'r' THEN coalesce(m.amname::text, 'heap') ELSE c.relkind::text END
+            FROM part JOIN pg_class c ON c.oid = inhrelid LEFT JOIN pg_am m ON m.oid = c.relam
+            """,
+            [oid]
+        ).rows
         return RelationShape(
             table: table,
             typeNames: Dictionary(
@@ -100,8 +116,10 @@ extension RelationShape {
             ),
             indexedFirst: Set(try first.map { try $0[0].string() }),
             accessMethod: try other.flatMap { $0[0].isNull ? nil : try $0[0].string() },
+            parts: Set(try parts.map { try $0[0].string() }),
             privileges: Set(try other.map { try $0[2].string().split(separator: ",").map(String.init) } ?? []),
-            hasRules: try other?[1].bool() ?? false
+            hasRules: try other?[1].bool() ?? false,
+            showsSystemColumns: try other?[3].bool() ?? false
         )
     }
 }

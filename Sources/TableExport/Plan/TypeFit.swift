@@ -32,6 +32,15 @@ extension TypeFit {
         !(type.bareName.hasPrefix("reg") || type.bareName.hasPrefix("aclitem"))
     }
 
+    /// Whether two values of the source that differ still do as the target's type, where a cast brings them there.
+    static func keepsDistinct(_ source: TypeShape, as target: TypeShape) -> Bool {
+        switch source.oid {
+        case 20, 21, 23: [20, 21, 23, 1700].contains(target.oid) || textual.contains(target.oid)
+        case 2950: textual.contains(target.oid)
+        default: false
+        }
+    }
+
     /// `text`, `varchar`, `char(n)`, `name`-less: one form on the wire.
     private static let textual: Set<UInt32> = [25, 1043, 1042]
 

@@ -41,6 +41,11 @@ struct ReadStatement: Sendable {
         return "(\(plan.cursor.sql), \(id.sql)) \(comparison) (\(cursor), \(literal(value, id.typeSQL)))"
     }
 
+    /// What lies before a position or shares its cursor.
+    func upTo(_ position: Position) -> String {
+        "\(plan.cursor.sql) <= \(literal(position.cursor, plan.cursorType.sql))"
+    }
+
     /// What lies before a position; only where positions are unique.
     func before(_ position: Position) -> String { "(\(past(position))) IS NOT TRUE AND NOT (\(isAt(position)))" }
 
@@ -65,44 +70,66 @@ struct ReadStatement: Sendable {
         return "\(row(one)) >= \(row(other))"
     }
 
-    /// Rows of these keys, as `BadRow.key` writes them.
-    func keys(_ keys: [String]) -> String {
+    /// A row's key as `BadRow.key` writes it.
+    var keyText: String {
         let columns = plan.keyColumns.compactMap { name in plan.columns.first { $0.target == name } }
-        let key = columns.map { "(\($0.sql))::text" }.joined(separator: " || ',' || ")
-        return "(\(key)) IN (\(keys.map(PGIdentifier.quoteLiteral).joined(separator: ", ")))"
-            + " AND \(everything)"
+        return columns.map { "(\($0.sql))::text" }.joined(separator: " || ',' || ")
+    }
+
+    /// Rows of these keys.
+    func keys(_ keys: [String]) -> String { "\(Self.isAmong(keys, keyText)) AND \(everything)" }
+
+    /// Whether an expression of the type text has one of these values.
+    static func isAmong(_ keys: [String], _ text: String) -> String {
+        "(\(text)) IN (\(keys.map(PGIdentifier.quoteLiteral).joined(separator: ", ")))"
     }
 
     /// What lies behind a position, within the lookback, and may have become visible since the last run.
     ///
     /// The window begins at the cursor or at `since`, whichever is earlier: one row stamped in the future moves the
-    /// cursor ahead of every clock, and a long transaction stamps its rows with the time it began.
-    func behind(_ position: Position, since: SnapshotMark?, read: BackwardRead) -> String? {
-        var parts = ["\(plan.cursor.sql) <= \(literal(position.cursor, plan.cursorType.sql))"]
-        if let lower = lowerBound(position, since: since) { parts.append("\(plan.cursor.sql) >= \(lower)") }
-        parts.append("(\(past(position))) IS NOT TRUE")
+    /// cursor ahead of every clock, and a long transaction stamps its rows with the time it began. Numbers have a floor
+    /// in place of a time; it is none where the source's history is another.
+    ///
+    /// Of the parts of the source that are `attached` since, all rows count.
+    func behind(
+        _ position: Position,
+        previous: SnapshotMark?,
+        now: SnapshotMark,
+        read: BackwardRead,
+        attached: [Int64] = []
+    ) -> String? {
+        var window: [String] = []
+        if let lower = lowerBound(position, previous, now) { window.append("\(plan.cursor.sql) >= \(lower)") }
         switch read {
         case .nothing: return nil
         case .overlap: break
         case .writtenFrom(let xid):
             // Ancient frozen rows show ids of an earlier round of the circle, which count as negative ages.
-            parts.append("age(xmin) BETWEEN 0 AND (SELECT age('\(UInt32(truncatingIfNeeded: xid))'::xid))")
+            window.append("age(xmin) BETWEEN 0 AND (SELECT age('\(UInt32(truncatingIfNeeded: xid))'::xid))")
         }
-        return parts.joined(separator: " AND ")
+        if !attached.isEmpty, !window.isEmpty {
+            let list = attached.map { "\($0)" }.joined(separator: ",")
+            window = ["((\(window.joined(separator: " AND "))) OR tableoid = ANY ('{\(list)}'::oid[]))"]
+        }
+        return ([upTo(position)] + window + ["(\(past(position))) IS NOT TRUE"]).joined(separator: " AND ")
     }
 
-    private func lowerBound(_ position: Position, since: SnapshotMark?) -> String? {
+    private func lowerBound(_ position: Position, _ previous: SnapshotMark?, _ now: SnapshotMark) -> String? {
         switch plan.lookback {
         case .everything, .off: return nil
         case .count(let count):
-            let value = Int64(position.cursor) ?? 0
+            var value = Int64(position.cursor) ?? 0
+            if let previous {
+                guard now.sharesHistory(with: previous), let floor = previous.numbers?.floor else { return nil }
+                value = min(value, floor)
+            }
             let (lower, overflow) = value.subtractingReportingOverflow(count)
             return overflow ? nil : "\(lower)::int8"
         case .seconds(let seconds):
             let zone = plan.cursorType == .timestamptz ? "timestamptz" : "timestamp"
             var candidates = [literal(position.cursor, zone)]
-            if let since {
-                let moment = TimeText.timestamp(micros: since.sinceMicros, suffix: "+00")
+            if let previous {
+                let moment = TimeText.timestamp(micros: previous.sinceMicros, suffix: "+00")
                 candidates.append("'\(moment)'::\(zone)")
                 // Times without a zone may be the server's local ones: the earlier reading covers both.
                 if zone == "timestamp" {

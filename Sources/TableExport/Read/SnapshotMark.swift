@@ -29,16 +29,20 @@ package struct SnapshotMark: Sendable, Equatable {
     package let sinceMicros: Int64
     /// nil where the server hides it.
     package let visible: Visible?
+    /// nil where the cursor is a time.
+    package var numbers: NumberFloor?
 
     package var text: String {
-        guard let visible else { return "since=\(sinceMicros)" }
+        let numbers = numbers?.text ?? ""
+        guard let visible else { return "since=\(sinceMicros)\(numbers)" }
         return "since=\(sinceMicros) system=\(visible.system) timeline=\(visible.timeline) "
-            + "database=\(visible.database) snapshot=\(visible.text)"
+            + "database=\(visible.database) snapshot=\(visible.text)\(numbers)"
     }
 
-    package init(sinceMicros: Int64, visible: Visible?) {
+    package init(sinceMicros: Int64, visible: Visible?, numbers: NumberFloor? = nil) {
         self.sinceMicros = sinceMicros
         self.visible = visible
+        self.numbers = numbers
     }
 
     /// nil for a text that no run of ours wrote.
@@ -48,6 +52,7 @@ package struct SnapshotMark: Sendable, Equatable {
         let parts = Dictionary(pairs.map { ($0[0], $0[1]) }, uniquingKeysWith: { first, _ in first })
         guard let since = parts["since"].flatMap({ Int64($0) }) else { return nil }
         sinceMicros = since
+        numbers = NumberFloor(parts)
         visible = parts["snapshot"].flatMap {
             Visible(
                 system: parts["system"] ?? "",

@@ -19,10 +19,10 @@ struct ExportPass {
     let mayBeDirect: Bool
     let book: TallyBook
     /// What was said before the target was altered.
-    let notices: [String]
+    private(set) var notices: [String]
 
     private var statement: ReadStatement { ReadStatement(plan: plan) }
-    private var position: Position? { Position(state.watermark, type: plan.cursorType) }
+    var position: Position? { Position(state.watermark, type: plan.cursorType) }
 
     /// What this run reads, decided before anything is.
     private struct Reading {
@@ -35,10 +35,16 @@ struct ExportPass {
         /// The position may move at the end.
         var movesAtEnd: Bool
         var backward: BackwardRead
+        /// Partitions that are new.
+        var attached = 0
     }
 
     mutating func run() async throws -> RunSummary {
+        try await checkTarget()
         let reading = try await reading()
+        if reading.attached > 0 {
+            notices.append("partitions that were attached since the last run are read whole: \(reading.attached)")
+        }
         guard !context.options.dryRun else { return try await dryRun(reading) }
         let open = plan.setsAside ? try await context.deadLetters.openFingerprints(in: into) : [:]
         let writer = BatchWriter(
@@ -59,7 +65,10 @@ struct ExportPass {
         }
         // Letters that an operator wants tried again have lost their fingerprint.
         let again = open.filter { $0.value.isEmpty }.keys.sorted()
-        if !again.isEmpty { try await stream.run(statement.keys(again), mark: nil, isLate: true) }
+        if !again.isEmpty {
+            try await stream.run(statement.keys(again), mark: nil, isLate: true)
+            try await noteLost(again)
+        }
         context.progress.stage("rows")
         let last = try await stream.run(
             reading.ahead,
@@ -76,9 +85,10 @@ struct ExportPass {
             state: state,
             book: book
         ).run()
-        let plan = plan
-        try await stream.writer.finish(end, mark: mark) { connection in
+        let (plan, isReplaced) = (plan, state.isReplaced)
+        try await stream.writer.finish(end, mark: mark, replaces: isReplaced) { connection in
             try await ExportState.write(plan, compared: compared, on: connection)
+            if isReplaced { try await ExportIdentity(plan.definition).write(plan.definition.key, on: connection) }
         }
         try await context.failpoint.reach("export.finished")
         try await stream.writer.dropStage()
@@ -93,14 +103,12 @@ struct ExportPass {
     private func reading() async throws -> Reading {
         if let since = context.options.since {
             try await checkSince(since)
-            // Rows between the position and a later instant were not read, so the position stays.
-            // One that is taken over and not stored yet is a position too.
-            let fills = position != nil
+            // Rows between the position, or the beginning, and a later instant were not read, so the position stays.
             return Reading(
                 behind: nil,
                 ahead: statement.from(since),
-                movesOn: !fills,
-                movesAtEnd: !fills,
+                movesOn: false,
+                movesAtEnd: false,
                 backward: .nothing
             )
         }
@@ -120,12 +128,26 @@ struct ExportPass {
             lookback: plan.lookback,
             xminHidden: plan.xminHidden
         )
+        let attached = try await attachedParts(since: previous, backward)
         return Reading(
-            behind: statement.behind(position, since: previous, read: backward),
+            behind: statement.behind(position, previous: previous, now: mark, read: backward, attached: attached),
             ahead: statement.past(position),
             movesOn: true,
             movesAtEnd: true,
-            backward: backward
+            backward: backward,
+            attached: attached.count
+        )
+    }
+
+    /// Letters whose row is no more would be tried again by each run, and nobody would know why they stay.
+    private mutating func noteLost(_ keys: [String]) async throws {
+        // Without "skip": it may be what the source cannot compute of such a row.
+        let sql = "SELECT DISTINCT \(statement.keyText) FROM \(plan.sourceSQL) WHERE \(statement.keys(keys))"
+        let lost = Set(keys).subtracting(try await from.query(sql).rows.map { try $0[0].string() }).count
+        guard lost > 0 else { return }
+        notices.append(
+            "dead letters to be tried again found no row in the source under their keys: \(lost); "
+                + "`tallyman dead-letters discard` closes them"
         )
     }
 
@@ -176,6 +198,7 @@ struct ExportPass {
             if isLate { tally.late += rows }
         }
         var report = ExportReport(plan: plan, tally: tally, backward: reading.backward, end: position)
+        report.notices += notices
         report.isDryRun = true
         report.isTakenOver = state.isTakenOver
         report.withoutCursor = try await rowsWithoutCursor()

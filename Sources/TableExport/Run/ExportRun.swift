@@ -53,8 +53,11 @@ struct ExportRun {
 
     private func attempt(_ from: PGConnection, _ into: PGConnection) async throws -> RunSummary {
         context.progress.stage("plan")
-        let isFull = context.options.full == true
+        // With an instant to begin at not everything is read, so nothing is accepted.
+        let isFull = context.options.full == true && context.options.since == nil
         var state = try await ExportState.read(job.definition, key: job.watermarkKey, on: into)
+        let identity = ExportIdentity(job.definition)
+        if state.watermark != nil, !isFull { try state.identity?.check(job.definition) }
         var plan = try await job.plan(from, into, remembered: isFull ? nil : state.columns)
         var notices: [String] = []
         if !plan.additions.isEmpty, !context.options.dryRun {
@@ -66,12 +69,33 @@ struct ExportRun {
             plan = try await job.plan(from, into, remembered: isFull ? nil : state.columns)
         }
         let stored = state.watermark
+        let isOther = state.identity.map { !$0.changes(identity).isEmpty } ?? false
+        if stored != nil, isOther {
+            state.watermark = nil
+            state.isReplaced = true
+        }
         if stored == nil, !isFull, let taken = try await ExportState.takeOver(plan, on: into) {
             state.watermark = taken
             state.isTakenOver = true
         }
+        // Kept before the first row: who edits the definition after a run that stumbled has a position already.
+        let isKept = state.identity.map { !$0.isCompleted(by: identity) } ?? false
+        if !isKept || (isOther && stored == nil), !context.options.dryRun {
+            try await context.write(on: into, durable: false) { connection in
+                try await identity.write(job.definition.key, on: connection)
+            }
+        }
         try await context.failpoint.reach("export.planned")
-        let mark = try await SourceSnapshot.open(from).carrying(SnapshotMark(state.watermark?.snapshot))
+        let previous = SnapshotMark(state.watermark?.snapshot)
+        var mark = try await SourceSnapshot.open(from).carrying(previous)
+        if !plan.cursorType.isTime {
+            let top = try await from.query("SELECT max(\(plan.cursor.sql))::int8 FROM \(plan.sourceSQL)").rows.first
+            mark.numbers = .of(
+                mark,
+                top: try top.flatMap { $0[0].isNull ? nil : try $0[0].int64() },
+                previous: previous
+            )
+        }
         try await context.failpoint.reach("export.snapshot")
         var pass = ExportPass(
             plan: plan,

@@ -10,6 +10,10 @@ struct ExportState: Sendable {
     var columns: [String: String]?
     /// The last compare of keys is older than the definition allows, or there was none.
     var isDeleteCompareDue: Bool
+    /// What the position belongs to; nil where that was not kept.
+    var identity: ExportIdentity?
+    /// The definition is another than the position's, and the run was told to accept that.
+    var isReplaced = false
     /// The position comes from the state of the service replaced.
     var isTakenOver = false
 }
@@ -32,12 +36,14 @@ extension ExportState {
         if let row {
             let names = try row[0].string().split(separator: "\u{1F}").map(String.init)
             let types = try row[1].string().split(separator: "\u{1F}").map(String.init)
-            columns = Dictionary(zip(names, types), uniquingKeysWith: { first, _ in first })
+            // No run has ended yet where there are none.
+            if !names.isEmpty { columns = Dictionary(zip(names, types), uniquingKeysWith: { first, _ in first }) }
         }
         return ExportState(
             watermark: try await Watermarks.read(key, on: connection),
             columns: columns,
-            isDeleteCompareDue: try row?[2].bool() ?? true
+            isDeleteCompareDue: try row?[2].bool() ?? true,
+            identity: try await ExportIdentity.read(plan.key, on: connection)
         )
     }
 

@@ -104,6 +104,7 @@ package struct TableExportJob: Job {
         try await source.withConnection { from in
             try await target.withConnection { into in
                 let state = try await ExportState.read(definition, key: watermarkKey, on: into)
+                if state.watermark != nil { try state.identity?.check(definition) }
                 return try await plan(from, into, remembered: state.columns).notices
             }
         }

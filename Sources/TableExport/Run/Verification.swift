@@ -41,7 +41,7 @@ struct Verification {
     struct Side: Sendable {
         let connection: PGConnection
         let relation: String
-        let condition: String
+        var condition: String
         let keys: [String]
         let row: String
         /// Where several rows share a key: the name of the relation, and what puts the row that counts first.
@@ -84,7 +84,6 @@ struct Verification {
     }
 
     private var source: Side {
-        let statement = ReadStatement(plan: plan)
         let rows = plan.columns.map { $0.isTargetBuiltIn ? "(\($0.sql))::\($0.targetType)::text" : "(\($0.sql))::text" }
         let keys = plan.keyColumns.compactMap { key in plan.columns.first { $0.target == key } }
             .map { Self.ordered($0.sql, $0) }
@@ -93,7 +92,7 @@ struct Verification {
         return Side(
             connection: from,
             relation: plan.sourceSQL,
-            condition: statement.everything + (plan.skipSQL.map { " AND NOT coalesce((\($0)), false)" } ?? ""),
+            condition: sourceCondition,
             keys: keys,
             row: "md5(ROW(\(rows.joined(separator: ", ")))::text)",
             newest: plan.isKeyUnique
@@ -110,13 +109,27 @@ struct Verification {
         if case .mark(let column) = plan.definition.deletes {
             condition = "coalesce(\(PGIdentifier.quote(column))::text, 'false') = 'false'"
         }
-        return Side(
+        var side = Side(
             connection: into,
             relation: plan.targetSQL,
             condition: condition,
             keys: keys,
             row: "md5(ROW(\(rows.joined(separator: ", ")))::text)"
         )
+        side.condition += notAside(side.keyText)
+        return side
+    }
+
+    /// Rows that were set aside are on neither side: the source may be unable to compute them, or whether to skip them.
+    private var sourceCondition: String {
+        let statement = ReadStatement(plan: plan)
+        guard !aside.isEmpty else { return statement.everything + statement.skip }
+        let isAside = ReadStatement.isAmong(aside.sorted(), statement.keyText)
+        return "\(statement.everything) AND CASE WHEN \(isAside) THEN false ELSE true\(statement.skip) END"
+    }
+
+    private func notAside(_ keyText: String) -> String {
+        aside.isEmpty ? "" : " AND (\(ReadStatement.isAmong(aside.sorted(), keyText))) IS NOT TRUE"
     }
 
     /// Types whose order both servers share and an index of the key gives.

@@ -7,16 +7,26 @@ struct BadRow: Sendable {
     let plan: ExportPlan
     let bytes: ArraySlice<UInt8>
 
-    /// The conflict columns' values as SQL text, with commas between, as a letter keeps them.
+    /// The conflict columns' values as a cast to text gives them, with commas between, as a letter keeps them.
     var key: String {
         let fields = CopyText.fields(bytes)
         let values = plan.keyColumns.map { name in
             guard let index = plan.columns.firstIndex(where: { $0.target == name }), index < fields.count else {
                 return ""
             }
-            return FieldText.copied(fields[index]) ?? ""
+            return Self.cast(FieldText.copied(fields[index]) ?? "", plan.columns[index].oid)
         }
         return DeadLetter.kept(values.joined(separator: ","))
+    }
+
+    /// COPY's text of a value as the server's cast to text has it, which statements find the row by.
+    private static func cast(_ text: String, _ oid: UInt32) -> String {
+        switch oid {
+        case 16: text == "t" ? "true" : text == "f" ? "false" : text
+        // Blanks at the end of a `char(n)` are no part of its value.
+        case 1042: String(text.reversed().drop { $0 == " " }.reversed())
+        default: text
+        }
     }
 
     func letter(_ error: TallyError) -> DeadLetter {

@@ -36,7 +36,10 @@ struct BatchWriter {
         self.isDirect = isDirect
     }
 
-    var stage: StageTable { StageTable(plan: plan) }
+    var stage: StageTable {
+        let options = context.options
+        return StageTable(plan: plan, takesAsRead: options.full == true && options.since == nil)
+    }
 
     struct Written: Sendable {
         var sent = 0
@@ -176,9 +179,25 @@ struct BatchWriter {
             try prove(affected == sent, "the server wrote \(affected) rows where \(sent) were staged")
             return affected
         }
-        let lost = try await connection.query(stage.lostSQL).rows.first?[0].int() ?? sent
-        try prove(lost == 0, "\(lost) of \(sent) staged rows did not arrive")
+        let row = try await connection.query(stage.lostSQL).rows.first
+        let (absent, untouched) = (try row?[0].int() ?? sent, try row?[1].int() ?? sent)
+        try prove(absent == 0, "\(absent) of \(sent) staged rows did not arrive")
+        guard untouched > 0 else { return affected }
+        try await probe(untouched, of: sent, on: connection)
         return affected
+    }
+
+    /// Rows were not written although they differ from what was staged: shows that they would be, or throws.
+    private func probe(_ untouched: Int, of sent: Int, on connection: PGConnection) async throws {
+        try await connection.execute("SAVEPOINT tallyman_probe")
+        let written = try await connection.query(stage.probeSQL).affectedRows
+        try await connection.execute("ROLLBACK TO SAVEPOINT tallyman_probe; RELEASE SAVEPOINT tallyman_probe")
+        guard written < untouched else { return }
+        let suppresses = try await connection.query(stage.suppressesSQL).rows.first?[0].bool() ?? false
+        try prove(
+            suppresses,
+            "\(untouched - written) of \(sent) staged rows did not replace what was there"
+        )
     }
 
     func prove(_ holds: Bool, _ otherwise: String) throws {
@@ -194,15 +213,18 @@ struct BatchWriter {
     /// The run's last transaction: the whole of the source, as `mark` shows it, has arrived.
     ///
     /// Synchronous when any attempt of the run wrote something, which makes every batch before it durable.
+    /// - Parameter replaces: the stored position belongs to another definition, and need not be before the new one.
     mutating func finish(
         _ position: Position?,
         mark: SnapshotMark,
+        replaces: Bool = false,
         also body: (PGConnection) async throws -> Void
     ) async throws {
         try await context.failpoint.reach("export.beforeFinish")
         let next = position?.watermark(type: plan.cursorType, snapshot: mark)
-        let previous = stored
+        let previous = replaces ? nil : stored
         try await context.write(on: connection, durable: book.mayHaveWritten) { connection in
+            if replaces { _ = try await Watermarks.delete(key, on: connection) }
             if let next { try await Watermarks.advance(key, from: previous, to: next, in: connection) }
             try await body(connection)
         }

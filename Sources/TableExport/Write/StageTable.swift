@@ -3,6 +3,8 @@ import Postgres
 /// The SQL that moves staged rows into their table.
 struct StageTable: Sendable {
     let plan: ExportPlan
+    /// All of the source is read under one snapshot, in order: what comes last counts, also where its cursor went back.
+    let takesAsRead: Bool
 
     static let name = "pg_temp.tallyman_export"
 
@@ -35,28 +37,70 @@ struct StageTable: Sendable {
     ///
     /// Rows are compared by their images: equality would take `A` and `a` of citext, or 1.0 and 1.00, for the same.
     var upsertSQL: String {
-        let keys = Set(plan.keyColumns)
-        let changing = plan.columns.map(\.target).filter { !keys.contains($0) }.map(PGIdentifier.quote)
+        let conflict = head + "\(selectSQL) ON CONFLICT (\(plan.keySQL)) DO "
+        return conflict
+            + (changes ? "UPDATE SET \(assignments) WHERE \(isBehindSQL("t", "excluded"))" : "NOTHING")
+    }
+
+    private var head: String {
         let identity = plan.insertsOverIdentity ? " OVERRIDING SYSTEM VALUE" : ""
-        let head =
-            "INSERT INTO \(plan.targetSQL) AS t (\(plan.targetColumnsSQL))\(identity) \(selectSQL) "
-            + "ON CONFLICT (\(plan.keySQL)) DO "
-        guard !changing.isEmpty || plan.mark != nil else { return head + "NOTHING" }
-        let assignments = (changing.map { "\($0) = excluded.\($0)" } + unmark).joined(separator: ", ")
-        let old = changing.map { "t.\($0)" }.joined(separator: ", ")
-        let new = changing.map { "excluded.\($0)" }.joined(separator: ", ")
-        return head + "UPDATE SET \(assignments) "
-            + "WHERE (ROW(\(old))::record OPERATOR(pg_catalog.*<>) ROW(\(new))::record\(orMarked))\(notOlderSQL)"
+        return "INSERT INTO \(plan.targetSQL) AS t (\(plan.targetColumnsSQL))\(identity) "
+    }
+
+    private var changes: Bool { !changing.isEmpty || plan.mark != nil }
+    private var assignments: String {
+        (changing.map { "\($0) = excluded.\($0)" } + unmark).joined(separator: ", ")
+    }
+
+    /// Whether a row of the target has yet to become what a staged one says.
+    private func isBehindSQL(_ old: String, _ new: String) -> String {
+        func row(_ alias: String) -> String { changing.map { "\(alias).\($0)" }.joined(separator: ", ") }
+        return "(ROW(\(row(old)))::record OPERATOR(pg_catalog.*<>) ROW(\(row(new)))::record\(orMarked))"
+            + notOlderSQL(old, new)
+    }
+
+    private var changing: [String] {
+        let keys = Set(plan.keyColumns)
+        return plan.columns.map(\.target).filter { !keys.contains($0) }.map(PGIdentifier.quote)
     }
 
     /// A row that comes back is marked no more.
     private var unmark: [String] { plan.mark.map { ["\($0.sql) = \($0.unmarked)"] } ?? [] }
     private var orMarked: String { plan.mark.map { " OR \($0.isMarked("t"))" } ?? "" }
 
-    /// Staged rows whose key is not in the target after the upsert: a trigger or rule swallowed them.
+    /// Staged rows that a trigger or rule may have swallowed: how many have no row in the target after the upsert, and
+    /// how many have one that is neither as it should be nor written by this transaction.
+    ///
+    /// A trigger may alter what it is given: such a row differs, but its `xmin` says that it was written just now.
     var lostSQL: String {
-        let match = plan.keyColumns.map(PGIdentifier.quote).map { "t.\($0) = s.\($0)" }.joined(separator: " AND ")
-        return "SELECT count(*) FROM \(Self.name) s WHERE NOT EXISTS (SELECT 1 FROM \(plan.targetSQL) t WHERE \(match))"
+        "SELECT count(*) FILTER (WHERE \(isAbsentSQL)), count(*) FILTER (WHERE \(isUntouchedSQL)) "
+            + "FROM (\(selectSQL)) s LEFT JOIN \(plan.targetSQL) t ON \(matchSQL)"
+    }
+
+    /// Writes those again that were not touched, whatever their values: a trigger on INSERT may have made of one what
+    /// the target has already, and then nothing was to be written.
+    var probeSQL: String {
+        let columns = plan.columns.map { "s.\(PGIdentifier.quote($0.target))" }.joined(separator: ", ")
+        return head + "SELECT \(columns) FROM (\(selectSQL)) s JOIN \(plan.targetSQL) t ON \(matchSQL) "
+            + "WHERE \(isUntouchedSQL) ON CONFLICT (\(plan.keySQL)) DO UPDATE SET \(assignments)"
+    }
+
+    /// Whether the target has a trigger that leaves out what would change nothing.
+    var suppressesSQL: String {
+        let table = "\(PGIdentifier.quoteLiteral(plan.targetSQL))::regclass"
+        return "SELECT EXISTS (SELECT FROM pg_trigger "
+            + "WHERE tgfoid = 'pg_catalog.suppress_redundant_updates_trigger'::regproc AND (tgrelid = \(table) "
+            + "OR tgrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = \(table))))"
+    }
+
+    private var matchSQL: String {
+        plan.keyColumns.map(PGIdentifier.quote).map { "t.\($0) = s.\($0)" }.joined(separator: " AND ")
+    }
+    private var isAbsentSQL: String { "t.\(PGIdentifier.quote(plan.keyColumns[0])) IS NULL" }
+    private var isUntouchedSQL: String {
+        changes && plan.showsWriters
+            ? "NOT (\(isAbsentSQL)) AND \(isBehindSQL("t", "s")) AND age(t.xmin) > 0"
+            : "false"
     }
 
     /// Of rows with one key the last in reading order stands for all.
@@ -67,11 +111,11 @@ struct StageTable: Sendable {
     }
 
     /// INV-9: where several rows of the source share a key, one read late must not replace a newer one.
-    private var notOlderSQL: String {
-        guard !plan.isKeyUnique, let column = plan.columns.first(where: { $0.sql == plan.cursor.sql }) else {
-            return ""
-        }
+    /// A run that reads all repairs, so it takes what the source has now.
+    private func notOlderSQL(_ old: String, _ new: String) -> String {
+        guard !takesAsRead, !plan.isKeyUnique, let column = plan.columns.first(where: { $0.sql == plan.cursor.sql })
+        else { return "" }
         let quoted = PGIdentifier.quote(column.target)
-        return " AND (t.\(quoted) IS NULL OR excluded.\(quoted) >= t.\(quoted))"
+        return " AND (\(old).\(quoted) IS NULL OR \(new).\(quoted) >= \(old).\(quoted))"
     }
 }
