@@ -1,4 +1,5 @@
 import Engine
+import Foundation
 import Postgres
 import Runtime
 import Synchronization
@@ -113,6 +114,15 @@ import Testing
         let keys = (found.details["verify"]?["keys"]?.array ?? []).compactMap(\.string)
         #expect(Set(keys) == ["777 missing", "33333 stale", "60000 extra"])
         #expect((found.details["verify"]?["ranges"]?.int ?? 0) < 120)
+        // A dry run that found nothing before tells nothing of now, and one since tells the newest.
+        for (counts, at, expected) in [(0, -60.0, 1.0), (7, 60, 7)] {
+            try await job.publish(Self.dryRun(of: job.name, missing: counts, at: Date(timeIntervalSinceNow: at)))
+            #expect(gauge("missing") == expected)
+        }
+        _ = try await rig.run(job, Self.full)
+        try await job.publish(nil)
+        #expect(gauge("missing") == 0 && gauge("stale") == 0 && gauge("extra") == 1, "--full has mended it")
+        try rig.inTarget("DELETE FROM analytics_raw.t WHERE id IN (3, 4)")
         var repair = Self.verify
         repair.full = true
         let repaired = try await rig.run(job, repair)
@@ -123,6 +133,20 @@ import Testing
         try await job.publish(nil)
         #expect(gauge("missing") == 0 && gauge("stale") == 0 && gauge("extra") == 1)
         await rig.close()
+    }
+
+    private static func dryRun(of job: JobName, missing: Int, at instant: Date) -> RunRecord {
+        RunRecord(
+            id: RunID(),
+            job: job,
+            trigger: .cli,
+            requestedBy: "test",
+            dryRun: true,
+            state: .succeeded,
+            queuedAt: instant,
+            finishedAt: instant,
+            summary: ["counts": ["missing": .int(missing), "stale": 0, "extra": 0]]
+        )
     }
 
     // MARK: drift

@@ -86,9 +86,11 @@ struct ExportPass {
             book: book
         ).run()
         let (plan, isReplaced) = (plan, state.isReplaced)
+        let isAll = context.options.full == true && context.options.since == nil
         try await stream.writer.finish(end, mark: mark, replaces: isReplaced) { connection in
             try await ExportState.write(plan, compared: compared, on: connection)
             if isReplaced { try await ExportIdentity(plan.definition).write(plan.definition.key, on: connection) }
+            if isAll { try await ExportDrift.settle(plan.definition.key, on: connection) }
         }
         try await context.failpoint.reach("export.finished")
         try await stream.writer.dropStage()

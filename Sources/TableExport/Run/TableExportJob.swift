@@ -1,5 +1,6 @@
 import ConfigFile
 package import Engine
+import Foundation
 import Logging
 package import Postgres
 import Runtime
@@ -61,13 +62,16 @@ package struct TableExportJob: Job {
         self.slots = slots
     }
 
-    /// What the last verification left, whichever process made it; a dry run's while it is the newest run.
+    /// What the last verification left, whichever process made it; a dry run's where nothing came after that.
     package func publish(_ newest: RunRecord?) async throws {
-        var drift = newest.flatMap { $0.dryRun ? ExportDrift(counts: $0.summary?["counts"]?.object ?? [:]) : nil }
-        if drift == nil {
-            drift = try await withDeadline(.seconds(10), during: "export.state") {
-                try await target.withConnection { try await ExportDrift.read(definition.key, on: $0) }
-            }
+        let kept = try await withDeadline(.seconds(10), during: "export.state") {
+            try await target.withConnection { try await ExportDrift.read(definition.key, on: $0) }
+        }
+        var drift = kept?.drift
+        if let newest, newest.dryRun, let found = ExportDrift(counts: newest.summary?["counts"]?.object ?? [:]),
+            (newest.finishedAt ?? .distantPast) > (kept?.at ?? .distantPast)
+        {
+            drift = found
         }
         if let drift { ExportMetric.verified(drift, job: name) }
     }
