@@ -92,8 +92,8 @@ package struct MarketplaceJob: Job {
                 let source = try await context.retrying("marketplace.open") { try await pull.open() }
                 let store = MarketplaceStore(scope: source.scope, types: types)
                 let puller = Puller(context: context, source: source, store: store, target: target, now: now)
-                for pipeline in pipelines {
-                    try await self.pull(pipeline, puller, since, until, &tally)
+                if let failure = try await self.pull(pipelines, puller, since, until, &tally) {
+                    tally.failures.append((pull.scope, failure))
                 }
             } catch is PullPaused {
                 tally.counts["paused", default: 0] += 1
@@ -120,6 +120,41 @@ package struct MarketplaceJob: Job {
         )
     }
 
+    /// Each pipeline, whatever became of those before it; gives the first failure.
+    ///
+    /// Throws at once what concerns the whole run; a refused token leaves the account's other pipelines unread, and
+    /// listings wait for products that could not be read, to which they are linked.
+    private func pull(
+        _ pipelines: [Pipeline],
+        _ puller: Puller,
+        _ since: Date?,
+        _ until: Date?,
+        _ tally: inout RunTally
+    ) async throws -> TallyError? {
+        var first: TallyError?
+        for pipeline in pipelines {
+            // A refused sweep comes after the products: those are there.
+            if pipeline == .listings, let first, first.kind != .changeImplausible { continue }
+            do {
+                try await pull(pipeline, puller, since, until, &tally)
+            } catch {
+                try Self.rethrowUnlessLocal(error)
+                let failure = TallyError.wrapping(error, during: "marketplace.pull")
+                first = first ?? failure
+                puller.context.logger.event(
+                    .error,
+                    "a pipeline could not be read",
+                    [
+                        .job: name.rawValue, .key: "\(puller.scope.scope)/\(pipeline.rawValue)",
+                        .kind: failure.kind.rawValue,
+                    ]
+                )
+                if failure.kind == .credentialsRejected { return first }
+            }
+        }
+        return first
+    }
+
     private func pull(
         _ pipeline: Pipeline,
         _ puller: Puller,
@@ -137,13 +172,28 @@ package struct MarketplaceJob: Job {
             }
             tally.add(result, pipeline, scope)
             if pipeline == .sales, !result.isPaused, !puller.context.options.dryRun {
-                let control = try await ControlCheck(puller: puller).check(until: result.until)
-                tally.add(control, scope)
+                tally.add(try await control(puller, until: result.until), scope)
             }
             MarketplaceMetric.took(source: scope.source, pipeline: pipeline, started.duration(to: .now))
         } catch {
             MarketplaceMetric.failed(source: scope.source, stage: pipeline.rawValue)
             throw error
+        }
+    }
+
+    /// The vendor's own sums beside ours: without them, what was read stands all the same.
+    private func control(_ puller: Puller, until: Date) async throws -> ControlCheck.Outcome {
+        do {
+            return try await ControlCheck(puller: puller).check(until: until)
+        } catch {
+            try Self.rethrowUnlessLocal(error)
+            let kind = TallyError.wrapping(error, during: "marketplace.control").kind
+            puller.context.logger.event(
+                .warning,
+                "stored sales could not be held against the vendor's own daily sums",
+                [.key: puller.scope.scope, .kind: kind.rawValue]
+            )
+            return ControlCheck.Outcome(failed: kind)
         }
     }
 
@@ -251,6 +301,9 @@ private struct RunTally {
     var failures: [(scope: String, error: TallyError)] = []
 
     mutating func add(_ control: ControlCheck.Outcome, _ scope: SourceScope) {
+        if let failed = control.failed {
+            details["\(scope.scope)/control"] = ["failed": .string(failed.rawValue)]
+        }
         guard control.days > 0 else { return }
         details["\(scope.scope)/control"] = ["days": .int(control.days), "differing": .int(control.differing)]
     }

@@ -316,7 +316,7 @@ struct AmazonExampleTests {
             isFirst: true
         )
         let seen = Watched<[String]>([])
-        try await source.sweep(.listings, until: PullBench.noon) { rows in seen.change { $0 += rows.seen } }
+        try await source.sweep(.listings, .never) { rows in seen.change { $0 += rows.seen } }
         #expect(seen.value == ["A1/ATVPDKIKX0DER/S-1"])
         #expect(transport.unused == 0)
     }

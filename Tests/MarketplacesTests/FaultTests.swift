@@ -58,7 +58,8 @@ import Testing
         let mock = MockShopify(
             trade: trade,
             shop: "tally-demo.myshopify.com",
-            bulkFaults: [fault, fault],
+            // Products, sales and fees of two runs; listings wait for their products.
+            bulkFaults: Array(repeating: fault, count: fault == .short ? 6 : 2),
             now: { PullBench.noon }
         )
         let record = try await bench.run(bench.shopify(trade, transport: mock))

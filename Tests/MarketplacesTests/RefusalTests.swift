@@ -46,4 +46,62 @@ import Testing
         await bench.pool.close()
         await clean.pool.close()
     }
+
+    private static let open = "SELECT count(*) FROM etl.dead_letters WHERE resolved_at IS NULL"
+
+    /// A letter has the name that the mended record comes under, in every pipeline.
+    @Test(arguments: ["products", "listings"])
+    func lettersOfShopifyAreSettledByTheMendedRecord(pipeline: String) async throws {
+        let trade = MockTrade(orderEvery: 40_000, productCount: 5)
+        let bench = try await PullBench()
+        var options = RunOptions()
+        options.pipeline = pipeline
+        let mock = MockShopify(trade: trade, shop: "tally-demo.myshopify.com", now: { PullBench.noon })
+        let spoiling = SpoilingTransport(mock) { lines in
+            let index = try #require(lines.firstIndex { $0.contains("__parentId") })
+            lines[index].replace("\"updatedAt\":\"20", with: "\"updatedAt\":\"when it was 20")
+        }
+        let first = try await bench.run(bench.shopify(trade, transport: spoiling), options)
+        #expect(first.state == .partial, "\(String(describing: first.error))")
+        #expect(try bench.psql(Self.open) == "1")
+        _ = try bench.psql("DELETE FROM etl.watermarks")
+        let second = try await bench.run(bench.shopify(trade), options)
+        #expect(second.state == .succeeded, "\(String(describing: second.error))")
+        #expect(try bench.psql(Self.open) == "0")
+        await bench.pool.close()
+    }
+
+    /// The same of Amazon; a refund's letter is one of the sales.
+    @Test(arguments: [
+        ("products", #"{"sku":"SKU-0-0""#, #""lastUpdatedDate":"20"#),
+        ("listings", #"{"sku":"SKU-0-0""#, #""lastUpdatedDate":"20"#),
+        ("sales", #""transactionId":"Refund-"#, #""postedDate":"20"#),
+    ])
+    func lettersOfAmazonAreSettledByTheMendedRecord(pipeline: String, record: String, field: String) async throws {
+        let bench = try await PullBench()
+        var options = RunOptions()
+        options.pipeline = pipeline
+        let german = try #require(AmazonMarketplace("DE"))
+        let mock = MockAmazon(trades: PullBench.trades([german]), sellerID: "A0MOCKSELLER", now: { PullBench.noon })
+        // The first such record, wherever it comes again.
+        let chosen = Watched<String?>(nil)
+        let spoiling = HookedTransport(
+            mock: mock,
+            change: { _, text in
+                guard let found = text.range(of: chosen.value ?? record) else { return }
+                let name = String(text[found.lowerBound...].prefix { $0 != "," })
+                chosen.change { $0 = $0 ?? name }
+                guard let place = text.range(of: field, range: found.upperBound..<text.endIndex) else { return }
+                text.replaceSubrange(place, with: field.dropLast(2) + "when it was 20")
+            }
+        )
+        let first = try await bench.run(bench.amazon(transport: spoiling), options)
+        #expect(first.state == .partial, "\(String(describing: first.error))")
+        #expect(try bench.psql(Self.open) == "1")
+        _ = try bench.psql("DELETE FROM etl.watermarks")
+        let second = try await bench.run(bench.amazon(), options)
+        #expect(second.state == .succeeded, "\(String(describing: second.error))")
+        #expect(try bench.psql(Self.open) == "0")
+        await bench.pool.close()
+    }
 }

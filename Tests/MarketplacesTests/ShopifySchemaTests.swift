@@ -16,6 +16,7 @@ import Testing
         for query in ShopifyQuery.allCases { documents[query.rawValue] = query.document }
         for query in ShopifyBulkQuery.allCases {
             documents["bulk \(query.rawValue)"] = query.document(until: Date(timeIntervalSince1970: 1_770_000_000))
+            documents["bulk \(query.rawValue), everything"] = query.document(until: nil)
         }
         documents["a query that is wrong"] = "{ shop { noSuchField } }"
         let answer = try Self.validate(documents)

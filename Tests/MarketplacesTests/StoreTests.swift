@@ -162,4 +162,69 @@ import Testing
             #expect(file.bytes == Array(try Data(contentsOf: folder.appending(path: file.name))))
         }
     }
+
+    private static func documents(_ kind: DocumentRecord.Kind, _ currency: String) -> [DocumentRecord] {
+        let line: LineRecord =
+            switch kind {
+            case .order:
+                .order(
+                    LineRecord.OrderLine(
+                        id: "1",
+                        productCode: "custom",
+                        sku: nil,
+                        day: day,
+                        soldAt: day,
+                        units: 1,
+                        unitsRefunded: 0,
+                        revenue: 5,
+                        refunded: 0,
+                        unitCost: nil,
+                        currency: currency
+                    )
+                )
+            case .fee:
+                .fee(
+                    LineRecord.FeeLine(
+                        id: "1",
+                        productCode: "",
+                        sku: nil,
+                        day: day,
+                        postedAt: day,
+                        type: "processing_fee",
+                        amount: 5,
+                        currency: currency
+                    )
+                )
+            }
+        return [DocumentRecord(id: "o1", version: 1, status: "paid", lines: [line])]
+    }
+
+    /// Two shops of one account and country with two currencies: their sum would be money of neither.
+    @Test(arguments: [DocumentRecord.Kind.order, .fee])
+    func twoCurrenciesAreNeverAdded(kind: DocumentRecord.Kind) async throws {
+        let bench = try await PullBench()
+        let store = { (scope: String, currency: String) in
+            var rows = MappedRows()
+            rows.documents = Self.documents(kind, currency)
+            let written = rows
+            try await bench.pool.withConnection { connection in
+                let types = try await ColumnTypes.read(on: connection)
+                let scope = SourceScope(source: "shopify", accountID: "acme", scope: scope, country: "DE")
+                try await connection.withTransaction { connection in
+                    _ = try await MarketplaceStore(scope: scope, types: types)
+                        .write(written, kind, compareOnly: false, in: connection)
+                }
+            }
+        }
+        try await store("euros", "EUR")
+        await #expect { try await store("dollars", "USD") } throws: {
+            let error = $0 as? TallyError
+            return error?.kind == .settingsInvalid && error?.summary.contains("currencies") == true
+        }
+        let (table, measure) = kind == .order ? ("sales_ts", "revenue") : ("fees_ts", "amount")
+        #expect(try bench.psql("SELECT \(measure)::int, currency_code FROM \(table)") == "5|EUR")
+        try await store("more euros", "EUR")
+        #expect(try bench.psql("SELECT \(measure)::int, currency_code FROM \(table)") == "10|EUR")
+        await bench.pool.close()
+    }
 }

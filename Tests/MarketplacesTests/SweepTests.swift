@@ -52,4 +52,39 @@ import Testing
         #expect(try bench.psql(marked) == "ghost", "\(there) is there")
         await bench.pool.close()
     }
+
+    /// Products that change between the run's start and the vendor's answer are there (INV-6).
+    @Test(arguments: [[], [MockShopify.BulkFault.failed]])
+    func whatChangedSinceTheRunBeganIsThere(faults: [MockShopify.BulkFault]) async throws {
+        let bench = try await PullBench()
+        var options = RunOptions()
+        options.pipeline = "products"
+        #expect(try await bench.run(bench.shopify(), options).state == .succeeded)
+        // The shop's 45th product is edited at midnight: the run begins before, its bulk operation after that.
+        let midnight = MockTrade().epoch.addingTimeInterval(65 * 86_400)
+        let began = midnight.addingTimeInterval(-30)
+        let shopTime = Watched(began)
+        let mock = MockShopify(
+            trade: PullBench.trade,
+            shop: "tally-demo.myshopify.com",
+            bulkFaults: faults,
+            now: { shopTime.value }
+        )
+        let moving = HookedTransport(
+            mock: mock,
+            instead: { request in
+                if HookedTransport.operation(request) == "TallymanBulkRun" {
+                    shopTime.change { $0 = midnight.addingTimeInterval(30) }
+                }
+                return nil
+            }
+        )
+        let record = try await bench.run(bench.shopify(at: began, transport: moving), options)
+        #expect(record.state == .succeeded, "\(String(describing: record.error))")
+        #expect(shopTime.value > midnight, "it was a sweep")
+        #expect(record.summary?["counts"]?["marked"]?.int == 0)
+        #expect(try bench.psql("SELECT count(*) FROM product WHERE deleted_at IS NOT NULL") == "0")
+        #expect(try bench.psql("SELECT count(*) > 40 FROM product") == "t")
+        await bench.pool.close()
+    }
 }

@@ -15,6 +15,7 @@ struct AmazonListingsReport {
 
     let client: AmazonClient
     let marketplace: AmazonMarketplace
+    let retrying: PullRetrying
 
     /// Hands out the report's rows, some at a time; the document is streamed from disk.
     ///
@@ -27,7 +28,7 @@ struct AmazonListingsReport {
         let name = "tallyman-\(UUID().uuidString)"
         let (sent, plain) = (folder.appending(path: name), folder.appending(path: name + ".txt"))
         defer { for file in [sent, plain] { try? FileManager.default.removeItem(at: file) } }
-        try await client.download(address.url, to: sent)
+        try await retrying { try await client.download(address.url, to: sent) }
         if address.isCompressed { try Self.unpack(sent, to: plain) }
         let handle = try FileHandle(forReadingFrom: address.isCompressed ? plain : sent)
         defer { try? handle.close() }
@@ -60,23 +61,25 @@ struct AmazonListingsReport {
     }
 
     private func document() async throws -> (url: URL, isCompressed: Bool) {
-        let made = try await client.get(
-            .createReport,
-            body: [
-                "reportType": "GET_MERCHANT_LISTINGS_ALL_DATA",
-                "marketplaceIds": .array([.string(marketplace.id)]),
-            ]
-        )
+        let made = try await retrying {
+            try await client.get(
+                .createReport,
+                body: [
+                    "reportType": "GET_MERCHANT_LISTINGS_ALL_DATA",
+                    "marketplaceIds": .array([.string(marketplace.id)]),
+                ]
+            )
+        }
         guard let report = made["reportId"].string else {
             throw TallyError(.protocolViolation, during: "amazon.report", "a report has no id")
         }
         var pause = 5
         while true {
-            let state = try await client.get(.getReport, id: report)
+            let state = try await retrying { try await client.get(.getReport, id: report) }
             switch state["processingStatus"].string {
             case "DONE":
                 guard let id = state["reportDocumentId"].string else { throw Self.withoutDocument }
-                let document = try await client.get(.getReportDocument, id: id)
+                let document = try await retrying { try await client.get(.getReportDocument, id: id) }
                 guard let url = document["url"].string.flatMap({ URL(string: $0) }) else { throw Self.withoutDocument }
                 return (url, document["compressionAlgorithm"].string == "GZIP")
             case "IN_QUEUE", "IN_PROGRESS":

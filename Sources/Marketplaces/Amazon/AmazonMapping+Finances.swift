@@ -188,6 +188,9 @@ extension AmazonMapping {
         )
     }
 
+    /// The document of a refund: the transaction's own id is that of its fees.
+    static func refundID(_ id: String) -> String { "refund:\(id)" }
+
     /// What a refund takes back from sales, on the day of the sale when that is known, else on its own; nil for any
     /// other transaction.
     package mutating func refund(_ transaction: WireJSON, id: String) throws -> DocumentRecord? {
@@ -222,7 +225,7 @@ extension AmazonMapping {
             )
         }
         return DocumentRecord(
-            id: "refund:\(id)",
+            id: Self.refundID(id),
             version: Self.version(transaction["transactionStatus"].string),
             status: "refunded",
             lines: lines

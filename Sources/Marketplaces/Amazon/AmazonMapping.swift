@@ -34,7 +34,7 @@ package struct AmazonMapping: Sendable {
         let asin = summary["asin"].string
         let states = summary["status"].array?.compactMap { $0.string?.lowercased() } ?? []
         var listing = ListingRecord(
-            id: "\(sellerID)/\(marketplace.id)/\(sku)",
+            id: listingID(sku),
             productCode: asin ?? "sku:\(sku)",
             status: states.contains("buyable") ? "active" : states.contains("discoverable") ? "inactive" : "incomplete",
             updatedAt: try WireTime.parse(summary["lastUpdatedDate"].string)
@@ -44,6 +44,15 @@ package struct AmazonMapping: Sendable {
         listing.url = asin.map { "https://www.amazon.\(Self.domain(marketplace.country))/dp/\($0)" }
         return listing
     }
+
+    /// The id under which an item's record comes, also when that cannot be made of it.
+    func name(_ pipeline: Pipeline, of item: WireJSON) -> String {
+        guard let sku = item["sku"].string, !sku.isEmpty else { return "without SKU" }
+        guard pipeline == .products else { return listingID(sku) }
+        return summary(item)?["asin"].string ?? "sku:\(sku)"
+    }
+
+    func listingID(_ sku: String) -> String { "\(sellerID)/\(marketplace.id)/\(sku)" }
 
     private func summary(_ item: WireJSON) -> WireJSON? {
         item["summaries"].array?.first { $0["marketplaceId"].string == marketplace.id }

@@ -46,23 +46,30 @@ package final class AmazonSource: MarketplaceSource {
                 documents: .order,
                 overlap: .seconds(600),
                 firstLookback: .days(730),
+                // Twenty calls an hour: a token must not outlive the reading of its window, so the windows are short.
+                windowMax: .days(7),
                 resumableFor: .hours(20)
             )
         case .fees:
-            // Windows beyond 180 days come back empty without an error.
+            // Windows beyond 180 days come back empty without an error, and one that was cut begins again: a week of
+            // transactions is read well within a run.
             return PipelinePlan(
                 documents: .fee,
                 overlap: .days(2),
                 firstLookback: .days(730),
-                windowMax: .days(30),
+                windowMax: .days(7),
                 deepReads: [fortnight, month]
             )
         }
     }
 
     /// Every listing by the merchant listings report: the search reaches no further than a thousand.
-    package func sweep(_ pipeline: Pipeline, until: Date, _ take: (MappedRows) async throws -> Void) async throws {
-        let report = AmazonListingsReport(client: client, marketplace: marketplace)
+    package func sweep(
+        _ pipeline: Pipeline,
+        _ retrying: PullRetrying,
+        _ take: (MappedRows) async throws -> Void
+    ) async throws {
+        let report = AmazonListingsReport(client: client, marketplace: marketplace, retrying: retrying)
         try await report.read { page in
             var rows = MappedRows()
             for entry in page {
@@ -128,19 +135,21 @@ package final class AmazonSource: MarketplaceSource {
 
     /// The second part of the sales: refunds are told by the finances only, up to two days late.
     private func refunds(_ window: PullWindow, _ token: String) async throws -> SourcePage {
-        var (windowStart, pageToken) = (Self.refundsSince(window), String?.none)
+        var (windowStart, pageToken) = (Self.refundsSince(window, now: client.clock.now()), String?.none)
         if let bar = token.firstIndex(of: "|"), let start = WireTime.instant(String(token[..<bar])) {
             windowStart = start
             let rest = String(token[token.index(after: bar)...])
             pageToken = rest.isEmpty ? nil : rest
         }
-        let end = min(window.until, windowStart.addingTimeInterval(90 * 86_400))
+        let end = min(window.until, windowStart.addingTimeInterval(Self.refundsPart))
         guard windowStart < end else { return SourcePage(rows: MappedRows(), next: nil) }
         let part = PullWindow(since: windowStart, until: end)
         // Another process began this part: what it had seen of it is unknown, so the part begins again.
         if pageToken != nil, scanning.withLock({ $0 }) != windowStart { pageToken = nil }
         scanning.withLock { $0 = windowStart }
-        var (rows, next) = try await transactions(part, pageToken) { try $0.refund($1, id: $2) }
+        var (rows, next) = try await transactions(part, pageToken, key: AmazonMapping.refundID) {
+            try $0.refund($1, id: $2)
+        }
         rows.records = rows.documents.count + rows.refused.count
         let following =
             next.map { "r:\(WireTime.text(windowStart))|\($0)" }
@@ -148,13 +157,19 @@ package final class AmazonSource: MarketplaceSource {
         return SourcePage(rows: rows, next: following)
     }
 
-    /// Finances come up to two days late; the first read of a day goes back 14 days, the first of a week 30.
-    static func refundsSince(_ window: PullWindow) -> Date {
+    /// A part that another process had begun begins again: two weeks of transactions are read well within a run.
+    private static let refundsPart: TimeInterval = 14 * 86_400
+
+    /// Finances come up to two days late; the first read of a day goes back 14 days, the first of a week 30. Of
+    /// windows that ended longer ago, as those of a first load, nothing is late: a week lets orders come that changed
+    /// after their refund, whose day it takes.
+    static func refundsSince(_ window: PullWindow, now: Date) -> Date {
         guard let since = window.since else { return max(beginning, window.until.addingTimeInterval(-730 * 86_400)) }
         let days = { (date: Date) in Int((date.timeIntervalSince1970 / 86_400).rounded(.down)) }
         let (from, to) = (days(since), days(window.until))
+        let isSettled = now.timeIntervalSince(window.until) > 30 * 86_400
         // 1970-01-01 was a Thursday: weeks begin on Monday.
-        let depth = (from + 3) / 7 != (to + 3) / 7 ? 30 : from != to ? 14 : 3
+        let depth = isSettled ? 7 : (from + 3) / 7 != (to + 3) / 7 ? 30 : from != to ? 14 : 3
         return max(beginning, since.addingTimeInterval(-Double(depth) * 86_400))
     }
 
@@ -169,6 +184,7 @@ package final class AmazonSource: MarketplaceSource {
     private func transactions(
         _ window: PullWindow,
         _ token: String?,
+        key: (String) -> String = { $0 },
         _ map: (inout AmazonMapping, WireJSON, String) throws -> DocumentRecord?
     ) async throws -> (MappedRows, String?) {
         // The marketplace is not asked for: with it, Amazon leaves out what merchants fulfil themselves in the US.
@@ -188,7 +204,7 @@ package final class AmazonSource: MarketplaceSource {
                     return seen[hash] ?? 0
                 }
             }
-            take(id, &rows) { try map(&$0, transaction, id) }
+            take(key(id), &rows) { try map(&$0, transaction, id) }
         }
         return (rows, payload["nextToken"].string.flatMap { $0.isEmpty ? nil : $0 })
     }
@@ -228,15 +244,15 @@ package final class AmazonSource: MarketplaceSource {
         var rows = MappedRows()
         for item in items {
             rows.records += 1
+            let mapping = mapping.withLock { $0 }
             do {
-                let mapping = mapping.withLock { $0 }
                 if pipeline == .listings {
                     if let listing = try mapping.listing(item) { rows.listings.append(listing) }
                 } else if let product = try mapping.product(listing: item, catalog: catalog[Self.asin(item) ?? ""]) {
                     rows.products.append(product)
                 }
             } catch {
-                rows.refused.append(RefusedRecord(key: item["sku"].string ?? "without SKU", error))
+                rows.refused.append(RefusedRecord(key: mapping.name(pipeline, of: item), error))
             }
         }
         return SourcePage(rows: rows, next: spans.isEmpty ? nil : ListingSpan.text(spans))

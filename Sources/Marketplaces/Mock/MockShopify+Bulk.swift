@@ -24,7 +24,7 @@ extension MockShopify {
         var id: String { "\(kind.rawValue)~\(Int(until.timeIntervalSince1970))~\(fault?.rawValue ?? "none")" }
 
         init(_ query: String, fault: BulkFault?) {
-            kind = query.contains("products(") ? .products : query.contains("transactions") ? .fees : .orders
+            kind = query.contains("{ products") ? .products : query.contains("transactions") ? .fees : .orders
             let bound = query.range(of: "<='").map { String(query[$0.upperBound...].prefix { $0 != "'" }) }
             until = bound.flatMap(WireTime.instant) ?? Date(timeIntervalSince1970: 4_000_000_000)
             self.fault = fault

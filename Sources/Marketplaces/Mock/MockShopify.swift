@@ -78,7 +78,7 @@ package final class MockShopify: HTTPTransport {
         guard let body = request.body, let asked = try? WireJSON(parsing: body),
             let query = asked["operationName"].string.flatMap(ShopifyQuery.init)
         else { return OutboundResponse(status: 400, headers: headers) }
-        let size = asked["variables"]["first"].int ?? 1
+        let size = asked["variables"]["first"].int ?? asked["variables"]["ids"].array?.count ?? 1
         let cost = query.estimate(first: size)
         guard let level = faults.spend(cost, at: now()) else {
             let text = """
@@ -114,7 +114,9 @@ package final class MockShopify: HTTPTransport {
         case .ordersByID, .productsByID:
             let ids = (variables["ids"].array ?? []).compactMap { $0.string }
             return "{\"nodes\":[\(ids.map { object($0, now) ?? "null" }.joined(separator: ","))]}"
-        case .variantsOfProduct, .linesOfOrder, .linesOfRefund, .returnsOfOrder, .linesOfReturn: return "{}"
+        case .variantsOfProduct, .linesOfOrder, .linesOfRefund, .refundsOfOrder, .transactionsOfOrder, .returnsOfOrder,
+            .linesOfReturn:
+            return "{}"
         }
     }
 

@@ -83,10 +83,10 @@ package protocol MarketplaceSource: Sendable {
     ///
     /// Throws `PullPaused`, `PageTokenExpired`, or an error whose kind says whether to try again.
     func page(_ pipeline: Pipeline, _ window: PullWindow, cursor: String?) async throws -> SourcePage
-    /// Reads everything there is, for what a full sweep compares.
+    /// Reads everything there is, for what a full sweep compares: also what has changed since the run began.
     ///
-    /// Throws when it cannot prove that it read everything (INV-6).
-    func sweep(_ pipeline: Pipeline, until: Date, _ take: (MappedRows) async throws -> Void) async throws
+    /// Each step goes through `retrying`. Throws when it cannot prove that it read everything (INV-6).
+    func sweep(_ pipeline: Pipeline, _ retrying: PullRetrying, _ take: (MappedRows) async throws -> Void) async throws
     /// The objects that a webhook named; those that are gone are left out.
     func objects(_ pipeline: Pipeline, ids: [String]) async throws -> MappedRows
     /// What the vendor itself counts by day, ending with the last whole day before `until`; empty where it counts
@@ -105,13 +105,4 @@ extension MarketplaceSource {
     package var aheadOfVendor: TimeInterval { 0 }
     package func objects(_ pipeline: Pipeline, ids: [String]) async throws -> MappedRows { MappedRows() }
     package func controlTotals(until: Date) async throws -> [ControlTotal] { [] }
-
-    package func sweep(_ pipeline: Pipeline, until: Date, _ take: (MappedRows) async throws -> Void) async throws {
-        var cursor: String?
-        repeat {
-            let page = try await page(pipeline, PullWindow(since: nil, until: until), cursor: cursor)
-            try await take(page.rows)
-            cursor = page.next
-        } while cursor != nil
-    }
 }

@@ -12,7 +12,9 @@ extension Puller {
         guard isDue || context.options.full == true else { return }
         context.progress.stage("\(scope.source) \(state.pipeline.rawValue) sweep")
         var seen = SweepMarker(pipeline: state.pipeline, scope: scope)
-        try await source.sweep(state.pipeline, until: end) { seen.take($0) }
+        let context = context
+        let retrying = PullRetrying { step in try await context.retrying("marketplace.sweep", step) }
+        try await source.sweep(state.pipeline, retrying) { seen.take($0) }
         let marker = seen
         state.result.marked = try await target.withConnection { connection in
             let gone = try await marker.gone(on: connection, isForced: context.options.full == true)

@@ -22,11 +22,8 @@ struct SweepMarker {
         for product in rows.products { seen.insert(product.code.hashValue) }
         for listing in rows.listings { seen.insert(listing.id.hashValue) }
         for id in rows.seen { seen.insert(id.hashValue) }
-        for refused in rows.refused {
-            // A listing that could not be read is there all the same, whichever of its names the refusal has.
-            seen.insert(refused.key.hashValue)
-            seen.insert("\(scope.scope)/\(refused.key)".hashValue)
-        }
+        // What could not be read is there all the same; a refusal has the name of the record that it would be.
+        for refused in rows.refused { seen.insert(refused.key.hashValue) }
     }
 
     /// Stored ids that the sweep did not see and that are not marked yet.

@@ -38,7 +38,7 @@ final class ShopifyBulk: Sendable {
     /// Starts an operation and gives its id; one that is running already is waited for.
     ///
     /// Throws `PullPaused` when that takes longer than the run may.
-    func start(_ query: ShopifyBulkQuery, until: Date) async throws -> String {
+    func start(_ query: ShopifyBulkQuery, until: Date?) async throws -> String {
         var pause = 2
         while true {
             let answer = try await client.send(.bulkRun, ["query": .string(query.document(until: until))])

@@ -7,23 +7,23 @@ package import Foundation
 package enum ShopifyBulkQuery: String, Sendable, CaseIterable {
     case products, orders, fees
 
-    /// The query as it is sent, up to `until`; a test validates it against Shopify's schema.
-    package func document(until: Date) -> String {
-        let filter = "updated_at:<='\(WireTime.text(until))'"
+    /// The query as it is sent, up to `until`, or of all there is; a test validates it against Shopify's schema.
+    package func document(until: Date?) -> String {
+        let filter = until.map { "(query: \"updated_at:<='\(WireTime.text($0))'\")" } ?? ""
         switch self {
         case .products:
             return """
-                { products(query: "\(filter)") { edges { node { \(ShopifyQuery.product)
+                { products\(filter) { edges { node { \(ShopifyQuery.product)
                   variants { edges { node { \(ShopifyQuery.variant) } } } } } } }
                 """
         case .orders:
             return """
-                { orders(query: "\(filter)") { edges { node { \(ShopifyQuery.order) refunds { id }
+                { orders\(filter) { edges { node { \(ShopifyQuery.order) refunds { id }
                   lineItems { edges { node { \(ShopifyQuery.line) } } } } } } }
                 """
         case .fees:
             return """
-                { orders(query: "\(filter)") { edges { node { \(ShopifyQuery.orderFees) } } } }
+                { orders\(filter) { edges { node { \(ShopifyQuery.orderFees) } } } }
                 """
         }
     }

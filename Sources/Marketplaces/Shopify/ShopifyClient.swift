@@ -66,9 +66,14 @@ package final class ShopifyClient: Sendable {
 
     private var bucket: String { "shopify:\(settings.shop):\(settings.application)" }
 
-    /// How many records a page of the query may hold: fewer after Shopify found one too dear.
+    /// How many records a page of the query, or a request by id, may hold: fewer after Shopify found one too dear.
     func pageSize(_ query: ShopifyQuery) -> Int {
-        state.withLock { $0.pageSize[query] } ?? (query == .variants || query == .balance ? 250 : 40)
+        if let known = state.withLock({ $0.pageSize[query] }) { return known }
+        return switch query {
+        case .variants, .balance: 250
+        case .ordersByID, .productsByID: 25
+        default: 40
+        }
     }
 
     /// The `data` of an answer without errors.
@@ -76,7 +81,7 @@ package final class ShopifyClient: Sendable {
     /// Throws `.serverBusy` when throttled or failing (retried), `.credentialsRejected`, `.permissionDenied` naming the
     /// scope to grant, `.schemaMismatch` when the pinned version is no longer served.
     package func send(_ query: ShopifyQuery, _ variables: [String: JSONValue]) async throws -> WireJSON {
-        let first = variables["first"]?.int ?? 1
+        let first = variables["first"]?.int ?? variables["ids"]?.array?.count ?? 1
         let cost = state.withLock { $0.cost[query] } ?? query.estimate(first: first)
         try await throttle.pass(bucket, cost: cost, allowance: allowance, stage: "shopify \(settings.shop)")
         let response = try await tokens.sending { token in

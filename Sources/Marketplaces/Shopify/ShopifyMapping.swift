@@ -35,7 +35,7 @@ package struct ShopifyMapping: Sendable {
         let updated = try max(WireTime.parse(variant["updatedAt"].string), WireTime.parse(product["updatedAt"].string))
         let code = try id(variant)
         var record = ListingRecord(
-            id: "\(shop)/\(code)",
+            id: listingID(code),
             productCode: code,
             status: product["status"].string?.lowercased() ?? "active",
             updatedAt: updated
@@ -45,6 +45,9 @@ package struct ShopifyMapping: Sendable {
             product["onlineStoreUrl"].string ?? product["handle"].string.map { "https://\(shop)/products/\($0)" }
         return record
     }
+
+    /// The listing of a variant.
+    func listingID(_ code: String) -> String { "\(shop)/\(code)" }
 
     private static func title(_ product: String?, _ variant: String?) -> String? {
         guard let variant, variant != "Default Title", !variant.isEmpty else { return product }

@@ -7,6 +7,8 @@ package enum ShopifyQuery: String, Sendable, CaseIterable {
     case orders = "TallymanOrders"
     case linesOfOrder = "TallymanLinesOfOrder"
     case linesOfRefund = "TallymanLinesOfRefund"
+    case refundsOfOrder = "TallymanRefundsOfOrder"
+    case transactionsOfOrder = "TallymanTransactionsOfOrder"
     case returnsOfOrder = "TallymanReturnsOfOrder"
     case linesOfReturn = "TallymanLinesOfReturn"
     case fees = "TallymanFees"
@@ -93,6 +95,14 @@ package enum ShopifyQuery: String, Sendable, CaseIterable {
                 pageInfo { hasNextPage endCursor } nodes { \(Self.refundLine) } } }
             }
             """
+        case .refundsOfOrder:
+            "query TallymanRefundsOfOrder($id: ID!) { order(id: $id) { refunds(first: \(Self.listMax)) { id } } }"
+        case .transactionsOfOrder:
+            """
+            query TallymanTransactionsOfOrder($id: ID!) {
+              order(id: $id) { transactions(first: \(Self.listMax)) { \(Self.transaction) } }
+            }
+            """
         case .returnsOfOrder:
             """
             query TallymanReturnsOfOrder($id: ID!, $first: Int!, $after: String) {
@@ -134,24 +144,34 @@ package enum ShopifyQuery: String, Sendable, CaseIterable {
         switch self {
         case .shop, .bulkState: 2
         case .bulkRun: 10
-        case .ordersByID, .productsByID: 400
+        case .ordersByID, .productsByID: 16 * Double(first)
+        case .refundsOfOrder, .transactionsOfOrder: 10 + Double(Self.listMax)
         case .variants, .balance, .variantsOfProduct, .linesOfRefund, .linesOfOrder, .linesOfReturn:
             10 + Double(first)
         case .products, .orders, .fees, .returnsOfOrder: 10 + 8 * Double(first)
         }
     }
 
+    /// The longest that Shopify makes a list without pages.
+    static let listMax = 250
+    /// How many refunds and transactions of an order come with it: Shopify cuts longer lists without a word.
+    static let refunds = 10
+    static let transactions = 30
+
     private static let money = "shopMoney { amount currencyCode }"
     static let order = "id createdAt processedAt updatedAt cancelledAt test displayFinancialStatus returnStatus"
     private static let wholeOrder = """
         \(order) lineItems(first: 20) { pageInfo { hasNextPage endCursor } nodes { \(line) } }
-        refunds(first: 10) { id refundLineItems(first: 10) {
+        refunds(first: \(refunds)) { id refundLineItems(first: 10) {
           pageInfo { hasNextPage endCursor } nodes { \(refundLine) } } }
         returns(first: 3) { pageInfo { hasNextPage endCursor } nodes { \(returned) } }
         """
     static let orderFees = """
-        id updatedAt test transactions(first: 30) { id kind status processedAt createdAt test
-          fees { id type amount { amount currencyCode } taxAmount { amount currencyCode } } }
+        id updatedAt test transactions(first: \(transactions)) { \(transaction) }
+        """
+    private static let transaction = """
+        id kind status processedAt createdAt test
+          fees { id type amount { amount currencyCode } taxAmount { amount currencyCode } }
         """
     static let product = "id title vendor productType status handle onlineStoreUrl createdAt updatedAt"
     static let variant = """

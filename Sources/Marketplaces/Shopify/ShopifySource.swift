@@ -6,7 +6,7 @@ import Synchronization
 package final class ShopifySource: MarketplaceSource {
     package let scope: SourceScope
     package let lag = Duration.seconds(5)
-    private let client: ShopifyClient
+    let client: ShopifyClient
     private let mapping: Mutex<ShopifyMapping>
     private let bulk: ShopifyBulk
 
@@ -56,12 +56,32 @@ package final class ShopifySource: MarketplaceSource {
     }
 
     package func page(_ pipeline: Pipeline, _ window: PullWindow, cursor: String?) async throws -> SourcePage {
+        try await read(pipeline, window, cursor)
+    }
+
+    /// Without a bound: a product that is edited, or sold, while this goes on is there all the same.
+    package func sweep(
+        _ pipeline: Pipeline,
+        _ retrying: PullRetrying,
+        _ take: (MappedRows) async throws -> Void
+    ) async throws {
+        var cursor: String?
+        repeat {
+            let asked = cursor
+            let page = try await retrying { try await read(pipeline, nil, asked) }
+            try await take(page.rows)
+            cursor = page.next
+        } while cursor != nil
+    }
+
+    /// A page of a window, or of all there is.
+    private func read(_ pipeline: Pipeline, _ window: PullWindow?, _ cursor: String?) async throws -> SourcePage {
         // A cursor is a phase and the vendor's own cursor: "v:" begins the second phase.
         let phase = cursor?.prefix { $0 != ":" }.description
         let after = cursor.map { String($0.drop { $0 != ":" }.dropFirst()) }.flatMap { $0.isEmpty ? nil : $0 }
         // All there is comes by a bulk operation: "k:" and where its result has been read to.
-        if cursor == nil, window.since == nil {
-            let id = try await bulk.start(Self.bulkQuery(pipeline), until: window.until)
+        if cursor == nil, window?.since == nil {
+            let id = try await bulk.start(Self.bulkQuery(pipeline), until: window?.until)
             return SourcePage(rows: MappedRows(), next: "k:0@\(id)")
         }
         if phase == "k" { return try await bulkPage(pipeline, after ?? "") }
@@ -76,13 +96,15 @@ package final class ShopifySource: MarketplaceSource {
     }
 
     /// The filter on change times. Quoted: unquoted, Shopify ignores the time of day.
-    static func filter(_ field: String, _ window: PullWindow) -> String {
+    static func filter(_ field: String, _ window: PullWindow?) -> String? {
+        guard let window else { return nil }
         let upper = "\(field):<='\(WireTime.text(window.until))'"
         return window.since.map { "\(field):>='\(WireTime.text($0))' \(upper)" } ?? upper
     }
 
-    private func ask(_ query: ShopifyQuery, _ filter: String, _ after: String?) async throws -> WireJSON {
-        var variables: [String: JSONValue] = ["first": .int(client.pageSize(query)), "query": .string(filter)]
+    private func ask(_ query: ShopifyQuery, _ filter: String?, _ after: String?) async throws -> WireJSON {
+        var variables: [String: JSONValue] = ["first": .int(client.pageSize(query))]
+        if let filter { variables["query"] = .string(filter) }
         if let after { variables["after"] = .string(after) }
         return try await client.send(query, variables)
     }
@@ -95,7 +117,7 @@ package final class ShopifySource: MarketplaceSource {
     }
 
     /// The nodes of a nested connection, with those beyond its first page.
-    private func drained(
+    func drained(
         _ connection: WireJSON,
         _ query: ShopifyQuery,
         id: String?,
@@ -119,7 +141,7 @@ package final class ShopifySource: MarketplaceSource {
 
     // MARK: Pages
 
-    private func products(_ pipeline: Pipeline, _ window: PullWindow, _ after: String?) async throws -> SourcePage {
+    private func products(_ pipeline: Pipeline, _ window: PullWindow?, _ after: String?) async throws -> SourcePage {
         let connection = try await ask(.products, Self.filter("updated_at", window), after)["products"]
         var rows = MappedRows()
         for product in connection.nodes { try await take(product: product, pipeline, &rows) }
@@ -133,7 +155,7 @@ package final class ShopifySource: MarketplaceSource {
         for variant in variants.nodes { take(variant, product, pipeline, &rows) }
     }
 
-    private func variants(_ pipeline: Pipeline, _ window: PullWindow, _ after: String?) async throws -> SourcePage {
+    private func variants(_ pipeline: Pipeline, _ window: PullWindow?, _ after: String?) async throws -> SourcePage {
         let connection = try await ask(.variants, Self.filter("updated_at", window), after)["productVariants"]
         var rows = MappedRows()
         for variant in connection.nodes { take(variant, variant["product"], pipeline, &rows) }
@@ -150,20 +172,17 @@ package final class ShopifySource: MarketplaceSource {
                 rows.listings.append(try mapping.listing(variant: variant, of: product))
             }
         } catch {
-            rows.refused.append(RefusedRecord(key: variant["id"].string ?? "without id", error))
+            let code = variant["id"].string
+            let name = pipeline == .listings ? code.map { mapping.listingID($0) } : code
+            rows.refused.append(RefusedRecord(key: name ?? "without id", error))
         }
     }
 
-    private func orders(_ window: PullWindow, _ after: String?) async throws -> SourcePage {
+    private func orders(_ window: PullWindow?, _ after: String?) async throws -> SourcePage {
         let connection = try await ask(.orders, Self.filter("updated_at", window), after)["orders"]
         var rows = MappedRows()
         for node in connection.nodes { try await take(order: node, &rows) }
         return SourcePage(rows: rows, next: Self.next(connection, phase: "a"))
-    }
-
-    private func take(order node: WireJSON, _ rows: inout MappedRows) async throws {
-        let order = try await whole(node)
-        take(order, &rows) { try $0.order(order) }
     }
 
     // MARK: Everything, and by id
@@ -192,7 +211,7 @@ package final class ShopifySource: MarketplaceSource {
                     let order = group.root.with("lineItems", .array(group.children))
                     take(order, &rows) { try $0.order(order) }
                 }
-            case .fees: take(group.root, &rows) { try $0.fees(ofOrder: group.root) }
+            case .fees: try await take(feesOf: group.root, &rows)
             }
         }
         try await take(orders: refunded, &rows)
@@ -214,12 +233,20 @@ package final class ShopifySource: MarketplaceSource {
     }
 
     private func take(orders ids: [String], _ rows: inout MappedRows) async throws {
-        for start in stride(from: 0, to: ids.count, by: 25) {
-            let some = ids[start..<min(start + 25, ids.count)].map { JSONValue.string($0) }
-            for node in try await client.send(.ordersByID, ["ids": .array(some)])["nodes"].nodes where !node.isNull {
-                try await take(order: node, &rows)
-            }
+        for order in try await objects(.ordersByID, ids) { try await take(order: order, &rows) }
+    }
+
+    /// The objects that are there, some at a time: fewer after Shopify found a request too dear.
+    private func objects(_ query: ShopifyQuery, _ ids: [String]) async throws -> [WireJSON] {
+        var found: [WireJSON] = []
+        var rest = ids[...]
+        while !rest.isEmpty {
+            let some = rest.prefix(client.pageSize(query))
+            let answer = try await client.send(query, ["ids": .array(some.map { .string($0) })])
+            found += answer["nodes"].nodes.filter { !$0.isNull }
+            rest = rest.dropFirst(some.count)
         }
+        return found
     }
 
     package func objects(_ pipeline: Pipeline, ids: [String]) async throws -> MappedRows {
@@ -227,57 +254,23 @@ package final class ShopifySource: MarketplaceSource {
         switch pipeline {
         case .sales: try await take(orders: ids, &rows)
         case .products, .listings:
-            let nodes = try await client.send(.productsByID, ["ids": .array(ids.map { .string($0) })])["nodes"].nodes
-            for product in nodes where !product.isNull { try await take(product: product, pipeline, &rows) }
+            for product in try await objects(.productsByID, ids) {
+                try await take(product: product, pipeline, &rows)
+            }
         case .fees: break
         }
         return rows
     }
 
-    /// The order with the lines of it, of its refunds and of its returns that did not fit into the page.
-    private func whole(_ order: WireJSON) async throws -> WireJSON {
-        guard case .object(var members) = order else { return order }
-        members["lineItems"] = try await drained(order["lineItems"], .linesOfOrder, id: order["id"].string) {
-            $0["order"]["lineItems"]
-        }
-        var refunds: [WireJSON] = []
-        for refund in order["refunds"].nodes {
-            guard case .object(var parts) = refund else { continue }
-            parts["refundLineItems"] = try await drained(
-                refund["refundLineItems"],
-                .linesOfRefund,
-                id: refund["id"].string
-            ) { $0["refund"]["refundLineItems"] }
-            refunds.append(.object(parts))
-        }
-        members["refunds"] = .array(refunds)
-        members["returns"] = try await returns(of: order)
-        return .object(members)
-    }
-
-    private func returns(of order: WireJSON) async throws -> WireJSON {
-        let some = try await drained(order["returns"], .returnsOfOrder, id: order["id"].string, size: 20) {
-            $0["order"]["returns"]
-        }
-        var whole: [WireJSON] = []
-        for entry in some.nodes {
-            let lines = try await drained(entry["returnLineItems"], .linesOfReturn, id: entry["id"].string) {
-                $0["return"]["returnLineItems"]
-            }
-            whole.append(entry.with("returnLineItems", lines))
-        }
-        return .array(whole)
-    }
-
-    private func fees(_ window: PullWindow, _ after: String?) async throws -> SourcePage {
+    private func fees(_ window: PullWindow?, _ after: String?) async throws -> SourcePage {
         let connection = try await ask(.fees, Self.filter("updated_at", window), after)["orders"]
         var rows = MappedRows()
-        for order in connection.nodes { take(order, &rows) { try $0.fees(ofOrder: order) } }
+        for order in connection.nodes { try await take(feesOf: order, &rows) }
         return SourcePage(rows: rows, next: Self.next(connection, phase: "a", then: "b:"))
     }
 
     /// Shops without Shopify Payments have no account: then there is nothing to read.
-    private func balance(_ window: PullWindow, _ after: String?) async throws -> SourcePage {
+    private func balance(_ window: PullWindow?, _ after: String?) async throws -> SourcePage {
         let account = try await ask(.balance, Self.filter("processed_at", window), after)["shopifyPaymentsAccount"]
         let connection = account["balanceTransactions"]
         var rows = MappedRows()
@@ -285,7 +278,7 @@ package final class ShopifySource: MarketplaceSource {
         return SourcePage(rows: rows, next: Self.next(connection, phase: "b"))
     }
 
-    private func take(
+    func take(
         _ node: WireJSON,
         _ rows: inout MappedRows,
         _ map: (inout ShopifyMapping) throws -> DocumentRecord?

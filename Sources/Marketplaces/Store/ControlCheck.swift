@@ -12,6 +12,8 @@ struct ControlCheck {
     struct Outcome: Equatable {
         var days = 0
         var differing = 0
+        /// What kept the vendor's sums from being asked for.
+        var failed: TallyError.Kind?
     }
 
     let puller: Puller

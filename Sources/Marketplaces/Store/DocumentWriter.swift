@@ -217,6 +217,15 @@ struct DocumentWriter {
             let bounds: [PGValue] = [.timestamp(first), .timestamp(last)]
             changed += try await connection.query(removeSQL, values(emptied) + bounds).affectedRows
         }
+        if let row = try await connection.query(mixedSQL, values(days)).rows.first, try row[0].bool() {
+            throw TallyError(
+                .settingsInvalid,
+                during: "marketplace.derive",
+                "two currencies meet in one day's row of \(target)",
+                remedy: "Give one of the shops that share account and country another of either: their sums would be "
+                    + "money of neither currency."
+            )
+        }
         return changed + (try await connection.query(deriveSQL, values(days)).affectedRows)
     }
 
@@ -243,7 +252,19 @@ struct DocumentWriter {
             """
     }
 
-    /// Sums over the stored lines. One row holds one currency: lines of several are refused where they are mapped.
+    /// Whether a touched day has lines of several currencies: a shop's own are refused where they are mapped, those of
+    /// two shops of one account and country only meet here.
+    private var mixedSQL: String {
+        """
+        SELECT EXISTS (SELECT FROM (\(keysSQL)) k CROSS JOIN LATERAL (
+            SELECT min(l.currency_code) < max(l.currency_code) AS is_mixed FROM \(lineTable) l
+            WHERE l.account_id = $1 AND l.marketplace = $2 AND l.country = $3
+                AND l.product_code = k.product_code AND l.ts = k.ts) AS s
+        WHERE s.is_mixed)
+        """
+    }
+
+    /// Sums over the stored lines, which are of one currency.
     ///
     /// LATERAL: each day's lines are looked up by the index. Joined freely, a planner whose statistics are behind what
     /// this very pull has written reads all lines for every page.
