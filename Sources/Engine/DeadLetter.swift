@@ -152,13 +152,24 @@ package final class DeadLetterSink: Sendable {
         }
     }
 
+    private static let unseen = "job = $1 AND resolved_at IS NULL AND run_id <> ALL ($2::uuid[])"
+
+    /// Whether letters of the job are open that none of `runs` has recorded.
+    package func hasUnseen(by runs: [RunID]) async throws -> Bool {
+        try await on(nil) { connection in
+            try await connection.query(
+                "SELECT EXISTS (SELECT FROM etl.dead_letters WHERE \(Self.unseen))",
+                [.text(job.rawValue), .textArray(runs.map(\.description))]
+            ).rows[0][0].bool()
+        } ?? false
+    }
+
     /// Closes the open letters of the job that none of `runs` has recorded: what was wrong is so no more.
     ///
     /// Only after runs that have tried every record of the job anew.
     package func resolveUnseen(by runs: [RunID], in connection: PGConnection) async throws {
         _ = try await connection.query(
-            "UPDATE etl.dead_letters SET resolved_at = clock_timestamp(), resolution = 'gone' "
-                + "WHERE job = $1 AND resolved_at IS NULL AND run_id <> ALL ($2::uuid[])",
+            "UPDATE etl.dead_letters SET resolved_at = clock_timestamp(), resolution = 'gone' WHERE \(Self.unseen)",
             [.text(job.rawValue), .textArray(runs.map(\.description))]
         )
     }

@@ -84,6 +84,7 @@ package struct ProductSyncJob: Job {
     ) async throws {
         guard tally.changedMeanwhile == 0 else { return }
         try await context.retrying("sync.letters") {
+            guard try await context.deadLetters.hasUnseen(by: runs) else { return }
             try await writer(plan, context).transaction { connection in
                 try await context.deadLetters.resolveUnseen(by: runs, in: connection)
             }
